@@ -1,0 +1,168 @@
+package org.httpkit.engine;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.math.BigInteger;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Loads the native library, once for each class loader that has this class.
+ *
+ * <p>The library is a resource of the jar. It is unpacked once per content into a private directory, under a name that
+ * carries its hash, so versions never meet in one file and the next JVM only compares and loads. The system property
+ * {@value #LIBRARY_PROPERTY} names a library to load instead, {@value #DIRECTORY_PROPERTY} a directory to unpack into;
+ * neither falls back to anything else, so a wrong value is seen.
+ */
+public final class NativeLibrary {
+
+    static final String LIBRARY_PROPERTY = "org.httpkit-rs.native-library";
+    static final String DIRECTORY_PROPERTY = "org.httpkit-rs.native-directory";
+
+    /** Hexadecimal digits of the content hash in a file name: 64 bits tell any two builds apart. */
+    private static final int HASH_DIGITS = 16;
+
+    private static boolean loaded;
+
+    private NativeLibrary() {}
+
+    /**
+     * Makes the native methods of this class loader callable; does nothing when they are.
+     *
+     * @throws UnsatisfiedLinkError that says what was looked for, where, why it failed and what to do
+     */
+    public static synchronized void load() {
+        if (loaded) {
+            return;
+        }
+        String override = System.getProperty(LIBRARY_PROPERTY);
+        if (override == null) {
+            unpackAndLoad(Platform.current());
+        } else {
+            loadOverride(override);
+        }
+        loaded = true;
+    }
+
+    private static void loadOverride(String file) {
+        Path path = Paths.get(file).toAbsolutePath();
+        if (!Files.isRegularFile(path)) {
+            throw failure("the system property " + LIBRARY_PROPERTY + " names " + path + ", which is not a file", null);
+        }
+        try {
+            System.load(path.toString());
+        } catch (UnsatisfiedLinkError e) {
+            throw failure("the system property " + LIBRARY_PROPERTY + " names " + path
+                    + ", which this JVM cannot load: " + e.getMessage(), e);
+        }
+    }
+
+    private static void unpackAndLoad(Platform platform) {
+        byte[] library = read(platform);
+        String name = hashedName(platform.libraryFile(), library);
+        StringBuilder failures = new StringBuilder();
+        Throwable lastCause = null;
+        for (NativeDirectory directory : directories()) {
+            try {
+                loadFrom(directory, name, library);
+                return;
+            } catch (IOException | UnsatisfiedLinkError | SecurityException e) {
+                failures.append("\n  ").append(directory).append(": ").append(reason(e));
+                lastCause = e;
+            }
+        }
+        throw failure("the native library " + platform.resource() + " could be unpacked and loaded nowhere:" + failures
+                + "\nName a directory that this user alone may write to and that is not mounted noexec with -D"
+                + DIRECTORY_PROPERTY + "=DIRECTORY, or an unpacked library with -D" + LIBRARY_PROPERTY + "=FILE.",
+                lastCause);
+    }
+
+    /**
+     * Loads the shared file, or else a copy of its own: the JVM refuses a file that another class loader has loaded,
+     * and no text or type tells that refusal from others.
+     */
+    private static void loadFrom(NativeDirectory directory, String name, byte[] library) throws IOException {
+        try {
+            System.load(directory.unpack(name, library).toString());
+        } catch (UnsatisfiedLinkError e) {
+            Path copy = directory.unpackPrivately(name, library);
+            try {
+                System.load(copy.toString());
+            } finally {
+                // The loaded mapping outlives the name; Windows alone keeps the name until the JVM ends.
+                if (!copy.toFile().delete()) {
+                    copy.toFile().deleteOnExit();
+                }
+            }
+        }
+    }
+
+    private static byte[] read(Platform platform) {
+        String resource = platform.resource();
+        ClassLoader loader = NativeLibrary.class.getClassLoader();
+        try (InputStream stream = loader.getResourceAsStream(resource)) {
+            if (stream == null) {
+                throw failure("there is no native library for " + platform + ": the resource " + resource
+                        + " is not on the class path. In the source tree, `make build` builds it for this machine;"
+                        + " -D" + LIBRARY_PROPERTY + "=FILE names one that lies elsewhere.", null);
+            }
+            return stream.readAllBytes();
+        } catch (IOException e) {
+            throw failure("the resource " + resource + " cannot be read: " + reason(e), e);
+        }
+    }
+
+    private static String hashedName(String file, byte[] library) {
+        try {
+            byte[] digest = MessageDigest.getInstance("SHA-256").digest(library);
+            String hash = String.format("%064x", new BigInteger(1, digest)).substring(0, HASH_DIGITS);
+            int dot = file.lastIndexOf('.');
+            return file.substring(0, dot) + "-" + hash + file.substring(dot);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JVM has SHA-256", e);
+        }
+    }
+
+    private static List<NativeDirectory> directories() {
+        List<NativeDirectory> directories = new ArrayList<>();
+        String configured = System.getProperty(DIRECTORY_PROPERTY);
+        if (configured != null) {
+            directories.add(new NativeDirectory(Paths.get(configured)));
+            return directories;
+        }
+        cacheDirectory().ifPresent(cache -> directories.add(new NativeDirectory(cache.resolve("httpkit-rs"))));
+        // The user's name keeps users of a shared temporary directory apart.
+        String user = System.getProperty("user.name", "").replaceAll("[^A-Za-z0-9_.-]", "_");
+        directories.add(new NativeDirectory(Paths.get(System.getProperty("java.io.tmpdir"), "httpkit-rs-" + user)));
+        return directories;
+    }
+
+    private static Optional<Path> cacheDirectory() {
+        String configured = System.getenv("XDG_CACHE_HOME");
+        // The XDG base directory specification: a relative path is invalid and to be ignored. A user without an
+        // account entry, as in some containers, has "?" for a home: a relative path as well.
+        if (configured != null && Paths.get(configured).isAbsolute()) {
+            return Optional.of(Paths.get(configured));
+        }
+        return Optional.of(Paths.get(System.getProperty("user.home", ""), ".cache")).filter(Path::isAbsolute);
+    }
+
+    private static String reason(Throwable cause) {
+        // File system exceptions carry only the path as their message; the class says what went wrong.
+        return cause instanceof IOException
+                ? cause.getClass().getSimpleName() + ": " + cause.getMessage()
+                : String.valueOf(cause.getMessage());
+    }
+
+    private static UnsatisfiedLinkError failure(String message, Throwable cause) {
+        UnsatisfiedLinkError error = new UnsatisfiedLinkError("httpkit-rs: " + message);
+        error.initCause(cause);
+        return error;
+    }
+}
