@@ -3,6 +3,7 @@ package org.httpkit.engine;
 import java.io.IOException;
 import java.io.InputStream;
 import java.math.BigInteger;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -53,7 +54,7 @@ public final class NativeLibrary {
     private static void loadOverride(String file) {
         Path path = Paths.get(file).toAbsolutePath();
         if (!Files.isRegularFile(path)) {
-            throw failure("the system property " + LIBRARY_PROPERTY + " names " + path + ", which is not a file", null);
+            throw failure("the system property " + LIBRARY_PROPERTY + " names " + path + ", which is not a file");
         }
         try {
             System.load(path.toString());
@@ -66,21 +67,21 @@ public final class NativeLibrary {
     private static void unpackAndLoad(Platform platform) {
         byte[] library = read(platform);
         String name = hashedName(platform.libraryFile(), library);
-        StringBuilder failures = new StringBuilder();
-        Throwable lastCause = null;
+        StringBuilder reasons = new StringBuilder();
+        List<Throwable> failures = new ArrayList<>();
         for (NativeDirectory directory : directories()) {
             try {
                 loadFrom(directory, name, library);
                 return;
             } catch (IOException | UnsatisfiedLinkError | SecurityException e) {
-                failures.append("\n  ").append(directory).append(": ").append(reason(e));
-                lastCause = e;
+                reasons.append("\n  ").append(directory).append(": ").append(reason(e));
+                failures.add(e);
             }
         }
-        throw failure("the native library " + platform.resource() + " could be unpacked and loaded nowhere:" + failures
+        throw failure("the native library " + platform.resource() + " could be unpacked and loaded nowhere:" + reasons
                 + "\nName a directory that this user alone may write to and that is not mounted noexec with -D"
                 + DIRECTORY_PROPERTY + "=DIRECTORY, or an unpacked library with -D" + LIBRARY_PROPERTY + "=FILE.",
-                lastCause);
+                failures.toArray(new Throwable[0]));
     }
 
     /**
@@ -110,7 +111,7 @@ public final class NativeLibrary {
             if (stream == null) {
                 throw failure("there is no native library for " + platform + ": the resource " + resource
                         + " is not on the class path. In the source tree, `make build` builds it for this machine;"
-                        + " -D" + LIBRARY_PROPERTY + "=FILE names one that lies elsewhere.", null);
+                        + " -D" + LIBRARY_PROPERTY + "=FILE names one that lies elsewhere.");
             }
             return stream.readAllBytes();
         } catch (IOException e) {
@@ -153,16 +154,21 @@ public final class NativeLibrary {
         return Optional.of(Paths.get(System.getProperty("user.home", ""), ".cache")).filter(Path::isAbsolute);
     }
 
-    private static String reason(Throwable cause) {
-        // File system exceptions carry only the path as their message; the class says what went wrong.
-        return cause instanceof IOException
-                ? cause.getClass().getSimpleName() + ": " + cause.getMessage()
-                : String.valueOf(cause.getMessage());
+    private static String reason(Throwable failure) {
+        if (failure instanceof FileSystemException) {
+            // Its message is little more than the path; what went wrong is in the reason, or else in the class.
+            String reason = ((FileSystemException) failure).getReason();
+            return reason != null ? reason : failure.getClass().getSimpleName();
+        }
+        return String.valueOf(failure.getMessage());
     }
 
-    private static UnsatisfiedLinkError failure(String message, Throwable cause) {
+    /** Makes the error without a cause: clojure.main prints the root cause only, and this text is the one that helps. */
+    private static UnsatisfiedLinkError failure(String message, Throwable... origins) {
         UnsatisfiedLinkError error = new UnsatisfiedLinkError("httpkit-rs: " + message);
-        error.initCause(cause);
+        for (Throwable origin : origins) {
+            error.addSuppressed(origin);
+        }
         return error;
     }
 }

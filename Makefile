@@ -1,0 +1,65 @@
+# Every job of this project; `make` lists them. Each installs what it needs or says what is missing.
+
+# lein without its own profile of development tools, which is on no registry this project uses.
+LEIN := lein with-profile -base
+JAVA ?= $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
+JAVA_OPTIONS := -XX:+IgnoreUnrecognizedVMOptions --enable-native-access=ALL-UNNAMED
+CLASS_PATH = $$($(LEIN) classpath)
+PORT ?= 8090
+
+SYSTEM := $(shell uname -s | tr A-Z a-z | sed s/darwin/macos/)
+PROCESSOR := $(shell uname -m | sed -e s/amd64/x86_64/ -e s/arm64/aarch64/)
+LIBRARY := libhttpkit_rs.$(if $(filter macos,$(SYSTEM)),dylib,so)
+STAGE := target/native-resources/native/$(SYSTEM)-$(PROCESSOR)
+
+.DEFAULT_GOAL := help
+.PHONY: help build native classes run repl test lint check install bench fmt clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: native classes ## Build the native library and the Java classes
+
+native:
+	@scripts/require cargo
+	cargo build --release --package httpkit-jni
+	@mkdir -p $(STAGE)
+	@# A rename: a JVM that reads the old file meanwhile keeps it whole.
+	@cmp -s target/release/$(LIBRARY) $(STAGE)/$(LIBRARY) || \
+	  { cp target/release/$(LIBRARY) $(STAGE)/.$(LIBRARY) && mv $(STAGE)/.$(LIBRARY) $(STAGE)/$(LIBRARY); }
+
+classes:
+	@scripts/require lein javac
+	$(LEIN) javac
+
+run: build ## Serve the example application on PORT (8090)
+	@PORT=$(PORT) $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m tour.main
+
+repl: build ## Start a Clojure REPL with the server on the class path
+	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -e "(require '[org.httpkit.server :as server])" -r
+
+test: build ## Run every test: Rust, Java and Clojure
+	@scripts/test $(JAVA)
+
+lint: build ## Check formatting and every compiler's and linter's warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@rm -rf target/lint && mkdir -p target/lint
+	javac --release 11 -Xlint:all,-path -Werror -encoding UTF-8 -cp "$(CLASS_PATH)" -d target/lint \
+	  $$(find java -name '*.java')
+	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main scripts/lint.clj clj examples/tour/src
+
+check: lint test ## Run lint and test: what a change must pass
+
+install: build ## Install the jar, native library included, into the local Maven repository
+	$(LEIN) install
+
+bench: build ## Compare with a bare hyper server and, if HTTPKIT_CLASSPATH is set, with http-kit
+	@scripts/require wrk curl
+	@JAVA=$(JAVA) bench/run
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+clean: ## Remove everything that was built
+	rm -rf target

@@ -1,0 +1,80 @@
+(ns org.httpkit.engine.native-library-process-test
+  "Loading the native library where the environment decides: each case is a JVM of its own."
+  (:require [clojure.java.io :as io]
+            [clojure.java.shell :as shell]
+            [clojure.string :as string]
+            [clojure.test :refer [deftest is testing use-fixtures]]
+            [httpkit-rs.skip :refer [skip]]
+            [httpkit-rs.temporary :as temporary]))
+
+(use-fixtures :each temporary/cleanup)
+
+(def ^:private program "(org.httpkit.engine.NativeLibrary/load) (println :loaded)")
+
+(defn- java-command
+  "Returns the command line of a JVM that loads the library, with the system properties."
+  [properties]
+  (concat [(str (io/file (System/getProperty "java.home") "bin" "java")) "-XX:TieredStopAtLevel=1"]
+          (for [[k v] properties] (str "-D" k "=" v))
+          ["-cp" (System/getProperty "java.class.path") "clojure.main" "-e" program]))
+
+(defn- run
+  "Runs the command with `environment` added; returns clojure.java.shell's map."
+  [environment command]
+  (apply shell/sh (concat command [:env (merge {} (System/getenv) environment)])))
+
+(defn- loaded? [{:keys [exit out]}]
+  (and (zero? exit) (string/includes? out ":loaded")))
+
+(defn- can-mount? []
+  (zero? (:exit (try
+                  (shell/sh "unshare" "--mount" "mount" "-t" "tmpfs" "tmpfs" (str (temporary/directory)))
+                  (catch java.io.IOException _ {:exit 1})))))
+
+(defn- with-mount
+  "Returns the command run where `directory` is a fresh tmpfs with the mount options; it is gone with the process."
+  [directory options command]
+  (concat ["unshare" "--mount" "sh" "-c" "mount -t tmpfs -o \"$1\" tmpfs \"$0\" && shift && exec \"$@\""
+           (str directory) options]
+          command))
+
+(deftest several-jvms-share-the-cache-directory
+  (let [cache (temporary/directory)
+        results (mapv (fn [_] (future (run {"XDG_CACHE_HOME" (str cache)} (java-command {})))) (range 3))]
+    (is (every? loaded? (map deref results)))
+    (is (= 1 (count (.list (io/file cache "httpkit-rs")))))))
+
+(deftest falls-back-to-the-temporary-directory
+  (let [file (temporary/file "not a directory")
+        temporary (temporary/directory)]
+    (is (loaded? (run {"XDG_CACHE_HOME" (str file)} (java-command {"java.io.tmpdir" temporary "user.name" "a/b"}))))
+    (is (= 1 (count (.list (io/file temporary "httpkit-rs-a_b")))))))
+
+(deftest a-directory-that-forbids-execution
+  (if-not (can-mount?)
+    (skip "mounting a file system needs root")
+    (let [mounted (temporary/directory)]
+      (testing "as the cache directory it leads to the temporary one"
+        (is (loaded? (run {"XDG_CACHE_HOME" (str mounted)}
+                       (with-mount mounted "noexec,mode=700" (java-command {"java.io.tmpdir" (temporary/directory)}))))))
+      (testing "as the configured one it is named with the reason and the way out"
+        (let [{:keys [exit err]} (run {} (with-mount mounted "noexec,mode=700"
+                                           (java-command {"org.httpkit-rs.native-directory" mounted})))]
+          (is (= 1 exit))
+          (is (string/includes? err "could be unpacked and loaded nowhere"))
+          (is (re-find (re-pattern (str mounted ": .*failed to map segment")) err))
+          (is (string/includes? err "-Dorg.httpkit-rs.native-directory=DIRECTORY")))))))
+
+(deftest a-read-only-directory
+  (if-not (can-mount?)
+    (skip "mounting a file system needs root")
+    (let [mounted (temporary/directory)]
+      (testing "as the cache directory it leads to the temporary one"
+        (is (loaded? (run {"XDG_CACHE_HOME" (str mounted)}
+                       (with-mount mounted "ro,mode=700" (java-command {"java.io.tmpdir" (temporary/directory)}))))))
+      (testing "when all are, the one error names each"
+        (let [{:keys [exit err]} (run {"XDG_CACHE_HOME" (str mounted)}
+                                   (with-mount mounted "ro,mode=700" (java-command {"java.io.tmpdir" mounted})))]
+          (is (= 1 exit))
+          (is (re-find (re-pattern (str "\n  " mounted "/httpkit-rs: .*Read-only file system")) err))
+          (is (re-find (re-pattern (str "\n  " mounted "/httpkit-rs-[^:]*: .*Read-only file system")) err)))))))

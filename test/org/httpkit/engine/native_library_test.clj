@@ -1,0 +1,155 @@
+(ns org.httpkit.engine.native-library-test
+  "Loading the native library: where it is unpacked, what is trusted, and what the errors say.
+
+  Each test loads it through a class loader of its own, as a second application in one JVM would. What depends on
+  the environment or on a mount is in native-library-process-test."
+  (:require [clojure.java.io :as io]
+            [clojure.string :as string]
+            [clojure.test :refer [deftest is testing use-fixtures]]
+            [httpkit-rs.temporary :as temporary])
+  (:import (java.io File)
+           (java.lang.reflect InvocationTargetException)
+           (java.net URL URLClassLoader)
+           (java.nio.file Files LinkOption)
+           (java.nio.file.attribute PosixFilePermissions)))
+
+(use-fixtures :each temporary/cleanup)
+
+(def ^:private library-property "org.httpkit-rs.native-library")
+(def ^:private directory-property "org.httpkit-rs.native-directory")
+
+(defn- with-properties*
+  "Calls `f` with the system properties set, nil meaning absent, and restores them."
+  [properties f]
+  (let [set-property! (fn [[k v]] (if v (System/setProperty k v) (System/clearProperty k)))
+        before (into {} (for [k (keys properties)] [k (System/getProperty k)]))]
+    (run! set-property! properties)
+    (try (f) (finally (run! set-property! before)))))
+
+(defmacro ^:private with-properties [properties & body]
+  `(with-properties* ~properties (fn [] ~@body)))
+
+(defn- class-path []
+  (string/split (System/getProperty "java.class.path") (re-pattern File/pathSeparator)))
+
+(defn- staged-library
+  "Returns the staged library file for the platform the tests run on."
+  ^File []
+  (first (filter #(re-find #"^(lib)?httpkit_rs\." (.getName ^File %))
+                 (file-seq (io/file "target/native-resources/native")))))
+
+(defn- fresh-loader
+  "Returns a class loader with its own copy of this project's classes and of Clojure."
+  ([] (fresh-loader (class-path)))
+  ([entries]
+   (URLClassLoader. (into-array URL (map #(.toURL (.toURI (io/file %))) entries))
+                    (ClassLoader/getPlatformClassLoader))))
+
+(defn- load-library!
+  "Loads the native library for `loader`; throws what NativeLibrary.load throws."
+  [^ClassLoader loader]
+  (let [load (.getMethod (.loadClass loader "org.httpkit.engine.NativeLibrary") "load" (into-array Class []))]
+    (try
+      (.invoke load nil (object-array 0))
+      (catch InvocationTargetException e
+        (throw (.getCause e))))))
+
+(defn- failure
+  "Returns the text of the UnsatisfiedLinkError that loading causes, or nil when it succeeds."
+  [loader]
+  (try
+    (load-library! loader)
+    nil
+    (catch UnsatisfiedLinkError e
+      (.getMessage e))))
+
+(defn- file-names [^File directory]
+  (sort (.list directory)))
+
+(defn- permissions [^File file]
+  (PosixFilePermissions/toString (Files/getPosixFilePermissions (.toPath file) (make-array LinkOption 0))))
+
+(deftest unpacks-once-into-an-owner-only-directory
+  (let [directory (io/file (temporary/directory) "made")]
+    (with-properties {directory-property (str directory) library-property nil}
+      (load-library! (fresh-loader))
+      (let [[name :as names] (file-names directory)
+            file (io/file directory (str name))
+            written (.lastModified file)]
+        (is (= 1 (count names)))
+        (is (re-matches #"(lib)?httpkit_rs-[0-9a-f]{16}\.(so|dylib|dll)" name))
+        (is (= "rwx------" (permissions directory)))
+        (is (= "rw-------" (permissions file)))
+        (is (= -1 (Files/mismatch (.toPath file) (.toPath (staged-library)))))
+        (testing "a second class loader of this JVM finds it there, loads a copy of its own and leaves nothing behind"
+          (.setLastModified file (- written 60000))
+          (load-library! (fresh-loader))
+          (is (= names (file-names directory)))
+          (is (= (- written 60000) (.lastModified file)) "the file was not written again"))
+        (testing "loading again through one class loader is no work"
+          (let [loader (fresh-loader)]
+            (load-library! loader)
+            (is (nil? (failure loader)))))))))
+
+(deftest replaces-a-file-with-other-content
+  (let [directory (temporary/directory)]
+    (with-properties {directory-property (str directory) library-property nil}
+      (load-library! (fresh-loader))
+      (let [file (io/file directory (str (first (file-names directory))))]
+        ;; A new file, as an interrupted copy or another user would leave: the loaded one must not change.
+        (.delete file)
+        (spit file "half a library")
+        (is (nil? (failure (fresh-loader))))
+        (is (= -1 (Files/mismatch (.toPath file) (.toPath (staged-library)))))))))
+
+(deftest many-class-loaders-at-once
+  (let [directory (temporary/directory)]
+    (with-properties {directory-property (str directory) library-property nil}
+      (let [results (mapv #(future (failure %)) (repeatedly 4 fresh-loader))]
+        (is (= [nil nil nil nil] (mapv deref results)))
+        (is (= 1 (count (file-names directory))))))))
+
+(deftest refuses-a-directory-others-may-write-to
+  (let [directory (temporary/directory)]
+    (Files/setPosixFilePermissions (.toPath directory) (PosixFilePermissions/fromString "rwxrwxrwx"))
+    (with-properties {directory-property (str directory) library-property nil}
+      (let [message (failure (fresh-loader))]
+        (is (string/includes? (str message) (str directory ": others may write to it (rwxrwxrwx)")))
+        (is (string/includes? (str message) (str "-D" directory-property "=DIRECTORY")))
+        (is (empty? (file-names directory)))))))
+
+(deftest names-a-directory-that-cannot-be-made
+  (let [directory (io/file (temporary/file "not a directory") "below")]
+    (with-properties {directory-property (str directory) library-property nil}
+      (is (string/includes? (str (failure (fresh-loader))) (str "\n  " directory ": "))))))
+
+(deftest missing-resource
+  (let [without-library (remove #(string/includes? % "native-resources") (class-path))]
+    (with-properties {library-property nil}
+      (let [message (str (failure (fresh-loader without-library)))]
+        (is (re-find #"no native library for (linux|macos|windows)-(x86_64|aarch64)" message))
+        (is (re-find #"the resource native/\S+/(lib)?httpkit_rs\.\w+ is not on the class path" message))
+        (is (string/includes? message "`make build`"))
+        (is (string/includes? message library-property))))))
+
+(deftest unsupported-platform
+  (with-properties {"os.name" "Plan 9" "os.arch" "MIPS/64" library-property nil}
+    (is (string/includes? (str (failure (fresh-loader))) "native/plan_9-mips_64/libhttpkit_rs.so"))))
+
+(deftest override-property
+  (testing "names the library to load, and nothing is unpacked"
+    (let [directory (temporary/directory)
+          library (io/file (temporary/directory) "mine.so")]
+      (io/copy (staged-library) library)
+      (with-properties {library-property (str library) directory-property (str directory)}
+        (is (nil? (failure (fresh-loader))))
+        (is (empty? (file-names directory))))))
+  (testing "does not fall back when the file is missing"
+    (with-properties {library-property "/nonexistent/library.so"}
+      (is (string/includes? (str (failure (fresh-loader)))
+                            (str library-property " names /nonexistent/library.so, which is not a file")))))
+  (testing "does not fall back when the file is no library"
+    (let [garbage (temporary/file "no library")]
+      (with-properties {library-property (str garbage)}
+        (is (string/includes? (str (failure (fresh-loader)))
+                              (str library-property " names " garbage ", which this JVM cannot load: ")))))))
