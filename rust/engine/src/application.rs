@@ -1,0 +1,107 @@
+//! What the engine asks of the program it serves, and what it offers in return.
+//!
+//! The engine knows no JVM: [`Application`] is the whole boundary. A request goes out as a borrowed [`Request`]; its
+//! answer comes back through an [`Exchange`](crate::Exchange), on the same thread or on any other, now or later.
+
+use crate::exchange::Exchange;
+use crate::http1::{Method, NameIndex};
+
+/// A program that answers requests. Methods are called on runtime threads and must not unwind.
+pub trait Application: Send + Sync + 'static {
+    /// One request, body included. Called without any lock held, so the application may answer through
+    /// `exchange` before it returns, or keep `exchange.id()` and answer from another thread.
+    fn request(&self, exchange: &Exchange<'_>, request: &Request<'_>);
+
+    /// The outbox of an exchange that reported [`Sent::Full`](crate::Sent::Full) has room again.
+    fn writable(&self, exchange: ExchangeId);
+
+    /// An exchange that was not finished has lost its connection. Called at most once for an exchange.
+    fn closed(&self, exchange: ExchangeId, cause: CloseCause);
+
+    /// The engine itself answered a request that could not be dispatched (400, 413, 414, 417, 431, 501 …).
+    fn rejected(&self, status: u16);
+
+    /// `accept` failed (EMFILE, ENOBUFS …); the listener backs off and tries again. At most one call a second.
+    fn accept_failed(&self, error: &std::io::Error);
+
+    /// The server was told to drain and its last connection has ended.
+    fn drained(&self);
+}
+
+/// One complete request. Texts are Latin-1 bytes as received; `headers` are unique and in order of appearance.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
+    /// True for HTTP/1.1, false for HTTP/1.0.
+    pub http11: bool,
+    /// True if `Upgrade` lists `websocket`, whatever the rest of the handshake looks like (http-kit's `:websocket?`).
+    pub websocket: bool,
+    /// The request target up to the first `?`.
+    pub uri: &'a [u8],
+    /// What follows the first `?`, if there is one.
+    pub query: Option<&'a [u8]>,
+    /// Host without its port; `None` for an HTTP/1.0 request without Host.
+    pub server_name: Option<&'a [u8]>,
+    /// The port Host names, 80 if it names none (http-kit).
+    pub server_port: u16,
+    /// The client's address as Java prints it; `None` on a Unix socket.
+    pub remote_address: Option<&'a [u8]>,
+    /// Header fields.
+    pub headers: &'a [HeaderField<'a>],
+    /// The body, empty if there is none.
+    pub body: &'a [u8],
+}
+
+/// One header field of a request.
+#[derive(Debug, Clone)]
+pub struct HeaderField<'a> {
+    /// The name: an index into the shared table of common names, or the text.
+    pub name: FieldName<'a>,
+    /// The value without surrounding white space; several fields of one name are joined.
+    pub value: std::borrow::Cow<'a, [u8]>,
+}
+
+/// The name of a request's header field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldName<'a> {
+    /// One of the common names in [`crate::http1::HEADER_NAMES`].
+    Common(NameIndex),
+    /// Any other, as received: whoever writes it down makes it lower case.
+    Other(&'a [u8]),
+}
+
+impl FieldName<'_> {
+    /// True if this is an uncommon name and equal to `text`, whatever the case.
+    pub(crate) fn is(&self, text: &[u8]) -> bool {
+        matches!(self, Self::Other(name) if name.eq_ignore_ascii_case(text))
+    }
+
+    /// True if both name the same field.
+    pub(crate) fn same(&self, other: &FieldName<'_>) -> bool {
+        match other {
+            FieldName::Common(index) => *self == FieldName::Common(*index),
+            FieldName::Other(text) => self.is(text),
+        }
+    }
+}
+
+/// A handle to one exchange that may be kept for any time: a stale one is refused, never mistaken for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ExchangeId {
+    /// The connection: slot and generation.
+    pub connection: u64,
+    /// The number of the request on its connection, from 1.
+    pub exchange: u32,
+}
+
+/// Why an unfinished exchange lost its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The client went away.
+    Client,
+    /// The server stopped, or the application aborted.
+    Server,
+    /// A deadline passed.
+    Timeout,
+}

@@ -1,0 +1,175 @@
+//! Answers: whatever thread has one takes the lock, encodes it and writes it to the socket itself. A hand-over to the connection's task
+//! would cost more than the request (docs/adr/0003-dispatch.md).
+
+use std::fs::File;
+
+use parking_lot::MutexGuard;
+
+use super::outbox::{Bulk, Flushed, WINDOW};
+use super::{Connection, State};
+use crate::application::CloseCause;
+use crate::date;
+use crate::exchange::{BodySource, ResponseHead, Sent};
+use crate::http1::{InvalidHead, Next, ResponseStyle};
+use crate::remote_address::Address;
+
+impl Connection {
+    /// The state, if that exchange waits for an answer of which nothing has been sent.
+    fn unanswered(&self, number: u32) -> Option<MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        (state.exchange == number && state.http.is_in_exchange() && !state.http.is_streaming()).then_some(state)
+    }
+
+    pub(crate) fn respond<'h, H>(&self, number: u32, head: ResponseHead<H>, body: &[u8]) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
+        let state = &mut *guard;
+        if self.encode_whole(state, head, body.len() as u64)? {
+            let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
+            if state.outbox.push(transport, body, b"").is_err() {
+                self.abort(state, CloseCause::Client);
+            }
+        }
+        Ok(self.complete(guard))
+    }
+
+    pub(crate) fn respond_source<'h, H>(
+        &self,
+        number: u32,
+        head: ResponseHead<H>,
+        source: Box<dyn BodySource>,
+    ) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let Some(mut state) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
+        if self.encode_whole(&mut state, head, source.remaining())? && source.remaining() > 0 {
+            state.outbox.set_bulk(Bulk::Source(source));
+        }
+        Ok(self.complete(state))
+    }
+
+    pub(crate) fn respond_file<'h, H>(
+        &self,
+        number: u32,
+        head: ResponseHead<H>,
+        file: File,
+        length: u64,
+    ) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let Some(mut state) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
+        if self.encode_whole(&mut state, head, length)? && length > 0 {
+            state.outbox.set_bulk(Bulk::File { file: Box::new(file), offset: 0, remaining: length });
+        }
+        Ok(self.complete(state))
+    }
+
+    /// Encodes the head of a complete answer. True if its body is to follow.
+    fn encode_whole<'h, H>(&self, state: &mut State, head: ResponseHead<H>, length: u64) -> Result<bool, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let date = date::now();
+        let style = self.style(&date);
+        let out = state.outbox.buffer();
+        state.http.answer(out, head.status, head.headers, length, head.declared_length, style)
+    }
+
+    pub(crate) fn start<'h, H>(&self, number: u32, head: ResponseHead<H>) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
+        let state = &mut *guard;
+        if state.flags.read_closed {
+            // The client has sent its FIN: for a stream it is gone.
+            self.end(state, CloseCause::Client);
+            self.release(guard);
+            return Ok(Sent::NotOpen);
+        }
+        let date = date::now();
+        let style = self.style(&date);
+        let out = state.outbox.buffer();
+        state.http.start(out, head.status, head.headers, head.declared_length, style)?;
+        Ok(self.written(guard))
+    }
+
+    pub(crate) fn send(&self, number: u32, bytes: &[u8], finish: bool) -> Sent {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.exchange != number || !state.http.is_streaming() {
+            return Sent::NotOpen;
+        }
+        let out = state.outbox.buffer();
+        if let Some(suffix) = state.http.frame_piece(bytes.len(), out, finish) {
+            let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
+            if state.outbox.push(transport, bytes, suffix).is_err() {
+                self.abort(state, CloseCause::Client);
+                self.release(guard);
+                return Sent::NotOpen;
+            }
+        }
+        if finish { self.complete(guard) } else { self.written(guard) }
+    }
+
+    pub(crate) fn abort_exchange(&self, number: u32) {
+        let mut state = self.state.lock();
+        if state.exchange == number && state.http.is_in_exchange() {
+            self.abort(&mut state, CloseCause::Server);
+        }
+        self.release(state);
+    }
+
+    /// The exchange is over: flush, and let the connection go on.
+    fn complete(&self, mut guard: MutexGuard<'_, State>) -> Sent {
+        let state = &mut *guard;
+        if state.http.complete() == Next::Close {
+            state.flags.linger_wanted |= !state.input.is_empty();
+            state.flags.corked = false;
+            state.notices.wake = true;
+        }
+        state.notices.wake |= state.flags.unread_input || state.flags.read_closed;
+        self.written(guard)
+    }
+
+    /// Something was put into the outbox.
+    fn written(&self, mut guard: MutexGuard<'_, State>) -> Sent {
+        let state = &mut *guard;
+        let streaming = state.http.is_streaming();
+        if !state.flags.corked {
+            state.notices.wake |= self.flush(state) != Flushed::All;
+        }
+        let sent = if streaming && state.transport.is_none() {
+            Sent::NotOpen
+        } else if state.outbox.buffered() > WINDOW {
+            state.flags.full = streaming;
+            Sent::Full
+        } else {
+            Sent::Accepted
+        };
+        self.update_deadline(state, false);
+        self.release(guard);
+        sent
+    }
+
+    fn style<'a>(&'a self, date: &'a [u8]) -> ResponseStyle<'a> {
+        ResponseStyle {
+            http11: true,
+            keep_alive: !self.server.is_draining(),
+            server: self.server.config.server_header.as_deref(),
+            date,
+        }
+    }
+
+    pub(crate) fn local_address(&self) -> Option<Address> {
+        self.state.lock().transport.as_ref().and_then(super::Transport::local_address)
+    }
+
+    pub(crate) fn peer_address(&self) -> Address {
+        self.state.lock().peer
+    }
+}

@@ -1,0 +1,100 @@
+//! Deadlines without timers: each connection carries the moment at which it has waited too long, a sweeper looks at all of
+//! them a few times per shortest timeout. Eight bytes a connection, and no work when a request comes and goes in time.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Connection, State};
+use crate::application::CloseCause;
+use crate::clock::now_millis;
+use crate::config::Timeouts;
+use crate::http1::Rejection;
+use crate::registry;
+
+/// How long a client that was refused may take to close its side.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The next request.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// Room in the socket.
+    Write,
+    /// The client's close.
+    Linger,
+    /// The application: it may take any time.
+    Application,
+}
+
+impl Waiting {
+    /// The moment at which this has lasted too long, if it begins now.
+    pub(super) fn deadline(self, timeouts: &Timeouts) -> u64 {
+        let timeout = match self {
+            Self::Idle => timeouts.keep_alive,
+            Self::Head => timeouts.header,
+            Self::Body => timeouts.body,
+            Self::Write => timeouts.write,
+            Self::Linger => LINGER,
+            Self::Application => Duration::ZERO,
+        };
+        if timeout.is_zero() {
+            u64::MAX
+        } else {
+            now_millis().saturating_add(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
+        }
+    }
+}
+
+impl Connection {
+    /// Sets the deadline after something happened. `progress`: bytes moved in the direction that is waited for.
+    pub(super) fn update_deadline(&self, state: &mut State, progress: bool) {
+        let waiting = if !state.outbox.is_empty() {
+            Waiting::Write
+        } else if state.flags.lingering {
+            Waiting::Linger
+        } else if state.http.is_in_exchange() {
+            Waiting::Application
+        } else if state.http.is_reading_body() {
+            Waiting::Body
+        } else if state.http.is_mid_request() || state.exchange == 0 {
+            Waiting::Head
+        } else {
+            Waiting::Idle
+        };
+        // A head must be complete in time, however steadily its bytes drip in (slowloris); a body or a reader must only move.
+        let renews = progress && matches!(waiting, Waiting::Body | Waiting::Write);
+        let idle_again = waiting == Waiting::Idle && progress;
+        if waiting != state.waiting || renews || idle_again {
+            state.waiting = waiting;
+            self.deadline.store(waiting.deadline(&self.server.config.timeouts), Ordering::Relaxed);
+        }
+    }
+
+    /// The sweeper found that the deadline has passed.
+    fn expire(&self, now: u64) {
+        let mut state = self.state.lock();
+        if self.deadline.load(Ordering::Relaxed) <= now {
+            match state.waiting {
+                Waiting::Head | Waiting::Body if state.http.is_mid_request() => self.reject(&mut state, Rejection::TIMEOUT),
+                Waiting::Write => self.abort(&mut state, CloseCause::Timeout),
+                Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger => self.end(&mut state, CloseCause::Timeout),
+                Waiting::Application => {}
+            }
+            state.notices.wake = true;
+        }
+        self.release(state);
+    }
+}
+
+/// Looks at every connection of the process.
+pub(crate) fn sweep() {
+    let now = now_millis();
+    for connection in registry::collect(|connection| connection.deadline.load(Ordering::Relaxed) <= now) {
+        connection.expire(now);
+    }
+}

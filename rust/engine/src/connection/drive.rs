@@ -1,0 +1,336 @@
+//! The task of a connection: it waits for the socket, feeds what arrives to the protocol core, and hands complete requests to the
+//! application on this very thread.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::MutexGuard;
+use tokio::io::ReadBuf;
+
+use super::outbox::{Flushed, LOW_WATER};
+use super::{Connection, State};
+use crate::application::{CloseCause, Request};
+use crate::buffers::with_read_buffer;
+use crate::exchange::Exchange;
+use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head};
+use crate::proxy::{self, FirstLine, ProxyProtocol};
+use crate::remote_address::of_request;
+use crate::{date, remote_address::Address};
+
+/// Input kept behind a request in progress; beyond it the socket is not read (http-kit's figure).
+const READ_AHEAD: usize = 64 * 1024;
+/// Reads in one poll before other connections have their turn.
+const TURNS: usize = 16;
+
+/// Drives one connection to its end.
+#[derive(Debug)]
+pub(crate) struct Drive {
+    connection: Arc<Connection>,
+}
+
+impl Drive {
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection }
+    }
+}
+
+impl Future for Drive {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let connection = &self.connection;
+        let mut state = connection.state.lock();
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            state.waker = Some(context.waker().clone());
+        }
+        state.flags.driving = true;
+        let result = connection.drive(&mut state, context);
+        state.flags.driving = false;
+        if result.is_ready() {
+            state.waker = None;
+        }
+        state.notices.wake = false;
+        connection.release(state);
+        result
+    }
+}
+
+impl Drop for Drive {
+    /// Also reached when a panic unwinds through the task: the connection is given back all the same.
+    fn drop(&mut self) {
+        let mut state = self.connection.state.lock();
+        state.flags.driving = false;
+        state.waker = None;
+        self.connection.abort(&mut state, CloseCause::Server);
+        self.connection.release(state);
+    }
+}
+
+impl Connection {
+    fn drive(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS {
+            let flushed = self.flush(state);
+            if state.transport.is_none() {
+                return Poll::Ready(());
+            }
+            match flushed {
+                Flushed::All => {}
+                Flushed::Yielded => break,
+                // Readiness may be stale once: the next try clears it.
+                Flushed::Blocked => match state.transport.as_ref().map(|transport| transport.poll_write_ready(context)) {
+                    Some(Poll::Ready(Ok(()))) => continue,
+                    Some(Poll::Pending) => {}
+                    Some(Poll::Ready(Err(_))) | None => {
+                        self.abort(state, CloseCause::Client);
+                        return Poll::Ready(());
+                    }
+                },
+            }
+            if flushed == Flushed::All && self.is_finished(state) {
+                return Poll::Ready(());
+            }
+            if !self.wants_input(state, flushed) {
+                return Poll::Pending;
+            }
+            if state.flags.unread_input && !state.http.is_in_exchange() {
+                self.take_input(state, &[]);
+                continue;
+            }
+            if self.poll_input(state, context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Everything is written: closes if nothing more is to be read. True once the connection has ended.
+    fn is_finished(&self, state: &mut State) -> bool {
+        if state.http.is_closed() && !state.flags.lingering {
+            if !state.flags.linger_wanted {
+                self.end(state, CloseCause::Server);
+                return true;
+            }
+            // RFC 9112 section 9.6: closing with unread input would reset the connection and destroy the answer on its way.
+            state.flags.lingering = true;
+            state.input = Vec::new();
+            if let Some(transport) = &state.transport {
+                transport.shutdown_write();
+            }
+            self.update_deadline(state, true);
+        }
+        if state.flags.read_closed && !state.http.is_in_exchange() && !state.flags.unread_input {
+            self.end(state, CloseCause::Client);
+            return true;
+        }
+        false
+    }
+
+    /// Whether to read at all. A client that does not take its answers gets no further requests in.
+    fn wants_input(&self, state: &State, flushed: Flushed) -> bool {
+        if state.http.is_in_exchange() {
+            return !state.flags.read_closed && state.input.len() < READ_AHEAD;
+        }
+        flushed == Flushed::All
+    }
+
+    fn poll_input(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, context: &mut Context<'_>) -> Poll<()> {
+        with_read_buffer(|buffer| {
+            let mut piece = ReadBuf::new(buffer);
+            let Some(transport) = &mut state.transport else { return Poll::Ready(()) };
+            match transport.poll_read(context, &mut piece) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {}
+                Poll::Ready(Ok(())) => {
+                    self.input_ended(state);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => return Poll::Ready(()),
+                Poll::Ready(Err(_)) => {
+                    self.abort(state, CloseCause::Client);
+                    return Poll::Ready(());
+                }
+            }
+            if state.flags.lingering {
+                return Poll::Ready(());
+            }
+            self.take_input(state, piece.filled());
+            Poll::Ready(())
+        })
+    }
+
+    /// The client has closed its side. A request it sent in full still gets its answer (http-kit loses it); a stream does not
+    /// go on for a client that has gone, which is how the end of an event stream is noticed.
+    fn input_ended(&self, state: &mut State) {
+        state.flags.read_closed = true;
+        if state.http.is_streaming() || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
+            self.abort(state, CloseCause::Client);
+        } else if !state.flags.unread_input {
+            state.http.close_after_exchange();
+        }
+    }
+
+    /// Bytes have arrived, or (with no new ones) those kept back may be looked at now.
+    fn take_input(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, received: &[u8]) {
+        if state.http.is_in_exchange() {
+            state.input.extend_from_slice(received);
+            state.flags.unread_input = true;
+        } else if state.input.is_empty() {
+            let consumed = self.process(state, received);
+            if state.transport.is_some() {
+                state.input.extend_from_slice(&received[consumed..]);
+            }
+        } else {
+            let mut input = std::mem::take(&mut state.input);
+            input.extend_from_slice(received);
+            let consumed = self.process(state, &input);
+            if state.transport.is_some() && consumed < input.len() {
+                input.drain(..consumed);
+                state.input = input;
+            }
+        }
+        state.flags.corked = false;
+        self.update_deadline(state, !received.is_empty());
+    }
+
+    /// Hands the requests in `input` to the application, one after the other. Returns how much of it is done with.
+    fn process(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: &[u8]) -> usize {
+        let mut position = 0;
+        state.flags.unread_input = false;
+        if state.flags.awaits_proxy {
+            match self.read_proxy_line(state, input) {
+                Some(length) => position = length,
+                None => return 0,
+            }
+        }
+        while position < input.len() && state.transport.is_some() && !state.http.is_closed() {
+            let must_flush = state.outbox.has_bulk() || state.outbox.buffered() > LOW_WATER;
+            if must_flush && self.flush(state) != Flushed::All {
+                state.flags.unread_input = true;
+                break;
+            }
+            let mut storage = HeaderStorage::new();
+            match state.http.receive(&input[position..], &mut storage, &self.server.config.limits) {
+                Ok(Received::Incomplete { consumed: 0 }) => break,
+                Ok(Received::Incomplete { consumed }) => position += consumed,
+                Ok(Received::Continue { consumed }) => {
+                    position += consumed;
+                    self.send_continue(state);
+                }
+                Ok(Received::Request { consumed, head, body }) => {
+                    position += consumed;
+                    self.dispatch(state, head, body, position < input.len());
+                }
+                Ok(Received::Collected { consumed, request }) => {
+                    position += consumed;
+                    let mut storage = HeaderStorage::new();
+                    match request.parse(&mut storage) {
+                        Ok(head) => self.dispatch(state, head, &request.body, position < input.len()),
+                        Err(rejection) => self.reject(state, rejection),
+                    }
+                }
+                Err(rejection) => {
+                    self.reject(state, rejection);
+                    return input.len();
+                }
+            }
+            if state.http.is_in_exchange() {
+                state.flags.unread_input = position < input.len();
+                break;
+            }
+        }
+        state.flags.linger_wanted |= state.http.is_closed() && position < input.len();
+        position
+    }
+
+    /// `None` while the line is not complete, or after it was refused.
+    fn read_proxy_line(&self, state: &mut State, input: &[u8]) -> Option<usize> {
+        match proxy::read(input, self.server.config.proxy_protocol == ProxyProtocol::Enable) {
+            Ok(FirstLine::Incomplete) => None,
+            Ok(FirstLine::Absent) => {
+                state.flags.awaits_proxy = false;
+                Some(0)
+            }
+            Ok(FirstLine::Present(proxied, length)) => {
+                state.flags.awaits_proxy = false;
+                state.peer = Address::Ip(proxied.source);
+                state.proxied = Some(Box::new(proxied));
+                Some(length)
+            }
+            Err(rejection) => {
+                self.reject(state, rejection);
+                None
+            }
+        }
+    }
+
+    /// Calls the application without the lock. `more`: further input follows in the same read.
+    fn dispatch(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, head: RequestHead<'_, '_>, body: &[u8], more: bool) {
+        state.exchange = state.exchange.wrapping_add(1);
+        state.flags.corked = more;
+        if let Some(proxied) = &state.proxied {
+            proxied.overwrite(head.fields);
+        }
+        let remote = of_request(&self.server.config, state.peer, state.proxied.is_some(), head.fields);
+        let (uri, query) = split_target(head.target);
+        let request = Request {
+            method: head.method,
+            http11: head.http11,
+            websocket: head.websocket,
+            uri,
+            query,
+            server_name: head.host,
+            server_port: head.port,
+            remote_address: remote.as_deref(),
+            headers: head.fields,
+            body,
+        };
+        if head.websocket {
+            // A refused upgrade costs the connection: what follows it may be frames, never another request.
+            state.http.close_after_exchange();
+        }
+        let exchange = Exchange { connection: self, number: state.exchange };
+        MutexGuard::unlocked(state, || self.server.application.request(&exchange, &request));
+        if state.http.is_in_exchange() && state.flags.corked {
+            state.flags.corked = false;
+            self.flush(state);
+        }
+    }
+
+    fn send_continue(&self, state: &mut State) {
+        let (out, date) = (state.outbox.buffer(), date::now());
+        let style =
+            ResponseStyle { http11: true, keep_alive: true, server: self.server.config.server_header.as_deref(), date: &date };
+        // A head without fields of the application cannot be invalid.
+        let _ = encode_head(out, 100, [], ResponseBody::None(None), &style);
+        self.flush(state);
+    }
+
+    /// One answer, then the close.
+    pub(super) fn reject(&self, state: &mut State, rejection: Rejection) {
+        let body = rejection.reason.as_bytes();
+        let (out, date) = (state.outbox.buffer(), date::now());
+        let style =
+            ResponseStyle { http11: true, keep_alive: false, server: self.server.config.server_header.as_deref(), date: &date };
+        let content_type: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain; charset=utf-8")];
+        let length = body.len() as u64;
+        if encode_head(out, rejection.status, content_type, ResponseBody::Length(length), &style).is_ok() && !rejection.head {
+            out.extend_from_slice(body);
+        }
+        state.http.close();
+        state.flags.linger_wanted = true;
+        self.flush(state);
+        self.server.application.rejected(rejection.status);
+    }
+}
+
+/// `:uri` and `:query-string`: parted at the first `?`, unless it is the very first byte (http-kit).
+fn split_target(target: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'?', target) {
+        None | Some(0) => (target, None),
+        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
+    }
+}

@@ -1,0 +1,208 @@
+//! A connection: a socket, a protocol core and an outbox behind one lock, driven by whoever has news.
+//!
+//! A task waits for the socket ([`drive`]); a thread that has an answer takes the lock, lets the core encode it and writes it
+//! itself ([`answer`]). Only what the socket does not take at once is left to the task. The lock is never held while
+//! application code runs, and what the application must be told is told after it is released.
+
+mod answer;
+mod deadline;
+mod drive;
+mod outbox;
+mod transport;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use self::deadline::Waiting;
+pub(crate) use self::deadline::sweep;
+pub(crate) use self::drive::Drive;
+use self::outbox::{Flushed, LOW_WATER, Outbox};
+pub(crate) use self::transport::Transport;
+use crate::application::{CloseCause, ExchangeId};
+use crate::http1::Http1;
+use crate::proxy::Proxied;
+use crate::registry;
+use crate::remote_address::Address;
+use crate::server::ServerState;
+
+/// One connection, shared by its task, the registry, and for a moment by each thread that answers on it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    id: u64,
+    server: Arc<ServerState>,
+    /// When the sweeper has to look at this connection, in milliseconds of [`crate::clock`].
+    deadline: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// `None` once the connection has ended.
+    transport: Option<Transport>,
+    http: Http1,
+    outbox: Outbox,
+    /// Bytes received and not yet consumed: a partial request, or requests behind the one in progress.
+    input: Vec<u8>,
+    /// The number of the last request.
+    exchange: u32,
+    peer: Address,
+    proxied: Option<Box<Proxied>>,
+    waker: Option<Waker>,
+    waiting: Waiting,
+    flags: Flags,
+    notices: Notices,
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    /// The first bytes may be a PROXY line.
+    awaits_proxy: bool,
+    /// `input` may hold a complete request.
+    unread_input: bool,
+    /// The client has sent its FIN.
+    read_closed: bool,
+    /// Answers wait in the outbox because more pipelined requests follow in the same read.
+    corked: bool,
+    /// The task is inside `drive`: it will see what changed without being woken.
+    driving: bool,
+    /// A sender was told to wait.
+    full: bool,
+    /// Output is written and shut down; what the client still sends is discarded until it closes.
+    lingering: bool,
+    /// Close with a linger: the client may still be sending what will not be read.
+    linger_wanted: bool,
+}
+
+/// What the application must be told once the lock is free.
+#[derive(Debug, Default)]
+struct Notices {
+    writable: bool,
+    closed: Option<CloseCause>,
+    wake: bool,
+}
+
+impl Connection {
+    /// Enters a new connection into the registry.
+    pub(crate) fn open(server: &Arc<ServerState>, transport: Transport, peer: Address, shard_hint: u32) -> Arc<Self> {
+        let waiting = Waiting::Head;
+        registry::insert(shard_hint, |id| {
+            Arc::new(Self {
+                id,
+                deadline: AtomicU64::new(waiting.deadline(&server.config.timeouts)),
+                server: Arc::clone(server),
+                state: Mutex::new(State {
+                    transport: Some(transport),
+                    http: Http1::new(),
+                    outbox: Outbox::default(),
+                    input: Vec::new(),
+                    exchange: 0,
+                    peer,
+                    proxied: None,
+                    waker: None,
+                    waiting,
+                    flags: Flags { awaits_proxy: server.config.expects_proxy(), ..Flags::default() },
+                    notices: Notices::default(),
+                }),
+            })
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn belongs_to(&self, server: &ServerState) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.server), server)
+    }
+
+    /// The server drains: an idle connection ends now, any other after its current exchange.
+    pub(crate) fn drain(&self) {
+        let mut state = self.state.lock();
+        if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
+            state.http.close_after_exchange();
+        } else {
+            self.end(&mut state, CloseCause::Server);
+        }
+        self.release(state);
+    }
+
+    /// Cuts the connection.
+    pub(crate) fn cut(&self, cause: CloseCause) {
+        let mut state = self.state.lock();
+        self.abort(&mut state, cause);
+        self.release(state);
+    }
+
+    /// Ends the connection so that the client sees that something is missing.
+    fn abort(&self, state: &mut State, cause: CloseCause) {
+        let incomplete = state.http.is_in_exchange() || !state.outbox.is_empty();
+        if let Some(transport) = state.transport.as_ref().filter(|_| incomplete) {
+            transport.reset_on_close();
+        }
+        self.end(state, cause);
+    }
+
+    /// Closes the socket and gives back everything the connection holds. Idempotent.
+    fn end(&self, state: &mut State, cause: CloseCause) {
+        if state.transport.take().is_none() {
+            return;
+        }
+        if state.http.is_in_exchange() {
+            state.notices.closed = Some(cause);
+        }
+        state.http.close();
+        state.outbox = Outbox::default();
+        state.input = Vec::new();
+        state.notices.wake = true;
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        registry::remove(self.id);
+        self.server.connection_ended();
+    }
+
+    /// Writes what the socket takes; a failed write ends the connection.
+    fn flush(&self, state: &mut State) -> Flushed {
+        let Some(transport) = &state.transport else {
+            return Flushed::All;
+        };
+        if state.outbox.is_empty() {
+            return Flushed::All;
+        }
+        let before = state.outbox.buffered();
+        match state.outbox.write(transport) {
+            Ok(flushed) => {
+                if state.flags.full && state.outbox.buffered() < LOW_WATER {
+                    state.flags.full = false;
+                    state.notices.writable = true;
+                }
+                let progress = state.outbox.buffered() != before;
+                self.update_deadline(state, progress);
+                flushed
+            }
+            Err(_) => {
+                self.abort(state, CloseCause::Client);
+                Flushed::All
+            }
+        }
+    }
+
+    /// Frees the lock, then tells the application and the task what happened under it.
+    fn release(&self, mut state: MutexGuard<'_, State>) {
+        let notices = std::mem::take(&mut state.notices);
+        let id = ExchangeId { connection: self.id, exchange: state.exchange };
+        let waker = if notices.wake && !state.flags.driving { state.waker.clone() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if notices.writable {
+            self.server.application.writable(id);
+        }
+        if let Some(cause) = notices.closed {
+            self.server.application.closed(id, cause);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The answering side of one exchange: everything an application can do with a request it was given.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use crate::application::ExchangeId;
+use crate::connection::Connection;
+use crate::http1::InvalidHead;
+use crate::registry;
+use crate::remote_address::Address;
+
+/// One request and its pending answer, borrowed from the connection that carries it.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pub(crate) connection: &'a Arc<Connection>,
+    pub(crate) number: u32,
+}
+
+/// The head of a response as the application wants it. The engine owns framing: it drops `Content-Length` and
+/// `Transfer-Encoding` from `headers` and adds its own, with `Connection`, `Server` and `Date` where they are missing.
+#[derive(Debug, Clone)]
+pub struct ResponseHead<H> {
+    /// 100-999.
+    pub status: u16,
+    /// Names in any case, values as they go on the wire.
+    pub headers: H,
+    /// The length to declare when no body is sent (HEAD, 304); ignored where a body is.
+    pub declared_length: Option<u64>,
+}
+
+/// What became of bytes handed to an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Already answered, stale or closed: nothing was written.
+    NotOpen,
+    /// Written or queued.
+    Accepted,
+    /// Queued, and the outbox is above its window: send nothing more until
+    /// [`Application::writable`](crate::Application::writable).
+    Full,
+}
+
+/// A body that lives outside the engine and is copied piece by piece as the socket takes it.
+pub trait BodySource: Send {
+    /// Bytes left.
+    fn remaining(&self) -> u64;
+    /// Copies the next bytes into `buffer`, returns how many; never blocks. 0 before `remaining` is 0 aborts the connection.
+    fn read(&mut self, buffer: &mut [u8]) -> usize;
+}
+
+impl Exchange<'_> {
+    /// A handle that may outlive this borrow.
+    #[must_use]
+    pub fn id(&self) -> ExchangeId {
+        ExchangeId { connection: self.connection.id(), exchange: self.number }
+    }
+
+    /// A complete answer. The body is copied unless the socket takes it at once.
+    ///
+    /// # Errors
+    /// [`InvalidHead`]; nothing was written and the exchange is still open.
+    pub fn respond<'h, H>(&self, head: ResponseHead<H>, body: &[u8]) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        self.connection.respond(self.number, head, body)
+    }
+
+    /// A complete answer whose body is read as the socket takes it.
+    ///
+    /// # Errors
+    /// As [`Exchange::respond`].
+    pub fn respond_source<'h, H>(&self, head: ResponseHead<H>, source: Box<dyn BodySource>) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        self.connection.respond_source(self.number, head, source)
+    }
+
+    /// A complete answer whose body is the first `length` bytes of a file, sent by the kernel.
+    ///
+    /// # Errors
+    /// As [`Exchange::respond`].
+    pub fn respond_file<'h, H>(&self, head: ResponseHead<H>, file: File, length: u64) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        self.connection.respond_file(self.number, head, file, length)
+    }
+
+    /// Begins an answer whose body comes by [`Exchange::send`]: chunked, or until the connection closes for an HTTP/1.0 client.
+    ///
+    /// # Errors
+    /// As [`Exchange::respond`].
+    pub fn start<'h, H>(&self, head: ResponseHead<H>) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        self.connection.start(self.number, head)
+    }
+
+    /// One piece of a body begun with [`Exchange::start`]; `finish` ends it.
+    #[must_use]
+    pub fn send(&self, bytes: &[u8], finish: bool) -> Sent {
+        self.connection.send(self.number, bytes, finish)
+    }
+
+    /// Cuts the connection: the client sees that the answer is not complete.
+    pub fn abort(&self) {
+        self.connection.abort_exchange(self.number);
+    }
+
+    /// The server's end of the connection, `None` once it is closed.
+    #[must_use]
+    pub fn local_address(&self) -> Option<Address> {
+        self.connection.local_address()
+    }
+
+    /// The client's end of the connection.
+    #[must_use]
+    pub fn remote_address(&self) -> Address {
+        self.connection.peer_address()
+    }
+}
+
+/// Runs `f` on the exchange of that id; `None` if its connection has ended.
+pub fn with_exchange<R>(id: ExchangeId, f: impl FnOnce(&Exchange<'_>) -> R) -> Option<R> {
+    let connection = registry::get(id.connection)?;
+    Some(f(&Exchange { connection: &connection, number: id.exchange }))
+}

@@ -1,0 +1,51 @@
+//! A body that did not arrive together with its head: collected here, growing with the bytes received, never with the bytes declared.
+
+use super::chunked::Chunked;
+use super::framing::Framing;
+use super::machine::Limits;
+use super::rejection::Rejection;
+
+/// The first allocation for a body, and the least it grows by.
+const STEP: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub(super) enum BodyDecoder {
+    Length { remaining: u64 },
+    Chunked(Chunked),
+}
+
+impl BodyDecoder {
+    /// A decoder for a framing, `None` where there is no body.
+    pub(super) fn new(framing: Framing, limits: &Limits) -> Result<Option<Self>, Rejection> {
+        match framing {
+            Framing::None => Ok(None),
+            Framing::Length(length) if length > limits.max_body => Err(Rejection::BODY_TOO_LARGE),
+            Framing::Length(remaining) => Ok(Some(Self::Length { remaining })),
+            Framing::Chunked => Ok(Some(Self::Chunked(Chunked::new()))),
+        }
+    }
+
+    /// Decodes what there is into `body`. Returns the bytes consumed and whether the body is complete.
+    pub(super) fn decode(&mut self, input: &[u8], body: &mut Vec<u8>, limits: &Limits) -> Result<(usize, bool), Rejection> {
+        match self {
+            Self::Chunked(chunked) => chunked.decode(input, body, limits),
+            Self::Length { remaining } => {
+                let take = usize::try_from(*remaining).unwrap_or(usize::MAX).min(input.len());
+                reserve(body, take, *remaining);
+                body.extend_from_slice(&input[..take]);
+                *remaining -= take as u64;
+                Ok((take, *remaining == 0))
+            }
+        }
+    }
+}
+
+/// Doubles what has been received, but never beyond what was declared: 500 clients that declare 8 MB and send 50 bytes hold 2 MB.
+fn reserve(body: &mut Vec<u8>, take: usize, remaining: u64) {
+    if body.capacity() - body.len() >= take {
+        return;
+    }
+    let wanted = (body.len() * 2).max(STEP).max(body.len() + take);
+    let declared = usize::try_from(remaining).map_or(usize::MAX, |left| body.len().saturating_add(left));
+    body.reserve_exact(wanted.min(declared) - body.len());
+}

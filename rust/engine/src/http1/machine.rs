@@ -1,0 +1,379 @@
+//! The state of one HTTP/1.1 connection: which request is being read, and what its answer may look like (RFC 9112 section 9).
+//!
+//! One exchange at a time: while a request waits for its answer nothing more is parsed, so answers keep the order of their
+//! requests whatever threads produce them.
+
+use super::body::BodyDecoder;
+use super::framing::Framing;
+use super::method::Method;
+use super::rejection::Rejection;
+use super::request_head::{HeaderStorage, RequestHead};
+use super::response_head::{InvalidHead, ResponseBody, ResponseStyle, encode_head};
+use super::scanner::HeadScanner;
+
+/// Limits on what a request may ask the server to hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Bytes of a body (413 beyond).
+    pub max_body: u64,
+    /// Bytes of one line, CR LF included (414 for the request line, 431 for a field).
+    pub max_line: u32,
+    /// Bytes of a whole head (431 beyond).
+    pub max_head: u32,
+    /// Header fields, at most [`super::MAX_HEADERS`] (431 beyond).
+    pub max_headers: u16,
+}
+
+/// The protocol state of a connection.
+#[derive(Debug)]
+pub struct Http1 {
+    scanner: HeadScanner,
+    phase: Phase,
+    current: Current,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Reading a head, or waiting for one.
+    Head,
+    /// Reading a body that did not come with its head.
+    Body(Box<Incoming>),
+    /// A request has been handed out.
+    Exchange,
+    /// Nothing more is read or written.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    collected: Collected,
+    decoder: BodyDecoder,
+}
+
+/// A request whose body took more than one read: head and body, copied.
+#[derive(Debug)]
+pub struct Collected {
+    head: Vec<u8>,
+    /// The decoded body.
+    pub body: Vec<u8>,
+}
+
+impl Collected {
+    /// Parses the head again, which was valid when it arrived.
+    ///
+    /// # Errors
+    /// None in practice: the same bytes were accepted before.
+    pub fn parse<'h, 'b>(&'b self, storage: &'h mut HeaderStorage<'b>) -> Result<RequestHead<'h, 'b>, Rejection> {
+        RequestHead::parse(&self.head, storage)
+    }
+}
+
+/// What must be remembered of a request until its answer is complete.
+#[derive(Debug, Clone, Copy, Default)]
+struct Current {
+    http11: bool,
+    keep_alive: bool,
+    head: bool,
+    streaming: Streaming,
+}
+
+/// Whether a streamed answer is under way, and how its pieces are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Streaming {
+    #[default]
+    No,
+    Chunked,
+    Raw,
+    /// A stream that answers HEAD: its pieces are swallowed.
+    Discarded,
+}
+
+/// What [`Http1::receive`] found.
+#[derive(Debug)]
+pub enum Received<'h, 'b> {
+    /// The request is not complete; `consumed` bytes need not be shown again.
+    Incomplete {
+        /// Bytes of the input taken.
+        consumed: usize,
+    },
+    /// As `Incomplete`, and the client waits for `100 Continue` (RFC 9110 section 10.1.1).
+    Continue {
+        /// Bytes of the input taken.
+        consumed: usize,
+    },
+    /// A request that lies whole in the input.
+    Request {
+        /// Bytes of the input taken.
+        consumed: usize,
+        /// Its head.
+        head: RequestHead<'h, 'b>,
+        /// Its body.
+        body: &'b [u8],
+    },
+    /// A request that came in pieces.
+    Collected {
+        /// Bytes of the input taken.
+        consumed: usize,
+        /// Its head and body.
+        request: Box<Collected>,
+    },
+}
+
+/// What a connection does after an answer is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Read the next request.
+    Read,
+    /// Close once everything is written.
+    Close,
+}
+
+impl Http1 {
+    /// The state of a new connection.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { scanner: HeadScanner::default(), phase: Phase::Head, current: Current::default() }
+    }
+
+    /// Reads a request. `input` holds every byte received and not yet consumed. Call again when there is more.
+    ///
+    /// # Errors
+    /// A [`Rejection`]: answer it, then close. Nothing more is read.
+    pub fn receive<'h, 'b>(
+        &mut self,
+        input: &'b [u8],
+        storage: &'h mut HeaderStorage<'b>,
+        limits: &Limits,
+    ) -> Result<Received<'h, 'b>, Rejection> {
+        match &mut self.phase {
+            Phase::Head => {
+                let skipped = input.len().min(2) * usize::from(input.starts_with(b"\r\n"));
+                let head = input[skipped..].starts_with(b"HEAD ");
+                self.receive_head(input, storage, limits).map_err(|rejection| Rejection { head, ..rejection })
+            }
+            Phase::Body(incoming) => {
+                let Incoming { collected, decoder } = &mut **incoming;
+                match decoder.decode(input, &mut collected.body, limits) {
+                    Ok((consumed, false)) => Ok(Received::Incomplete { consumed }),
+                    Ok((consumed, true)) => Ok(self.finish_body(consumed)),
+                    Err(rejection) => Err(Rejection { head: collected.head.starts_with(b"HEAD "), ..rejection }),
+                }
+            }
+            Phase::Exchange | Phase::Closed => Ok(Received::Incomplete { consumed: 0 }),
+        }
+    }
+
+    #[inline]
+    fn receive_head<'h, 'b>(
+        &mut self,
+        input: &'b [u8],
+        storage: &'h mut HeaderStorage<'b>,
+        limits: &Limits,
+    ) -> Result<Received<'h, 'b>, Rejection> {
+        let Some(span) = self.scanner.scan(input, limits)? else {
+            return Ok(Received::Incomplete { consumed: 0 });
+        };
+        let head = RequestHead::parse(&input[span.start..span.end], storage)?;
+        self.scanner = HeadScanner::default();
+        self.current = Current {
+            http11: head.http11,
+            keep_alive: head.keep_alive,
+            head: head.method == Method::Head,
+            streaming: Streaming::No,
+        };
+        let rest = &input[span.end..];
+        match head.framing {
+            Framing::None => {
+                self.phase = Phase::Exchange;
+                return Ok(Received::Request { consumed: span.end, head, body: &[] });
+            }
+            Framing::Length(length) if length <= rest.len() as u64 && length <= limits.max_body => {
+                self.phase = Phase::Exchange;
+                // `length` is at most rest.len().
+                let body = &rest[..length as usize];
+                return Ok(Received::Request { consumed: span.end + body.len(), head, body });
+            }
+            Framing::Length(_) | Framing::Chunked => {}
+        }
+        let Some(decoder) = BodyDecoder::new(head.framing, limits)? else {
+            return Ok(Received::Incomplete { consumed: 0 });
+        };
+        let waits = head.expects_continue && rest.is_empty();
+        let collected = Collected { head: input[span.start..span.end].to_vec(), body: Vec::new() };
+        self.phase = Phase::Body(Box::new(Incoming { collected, decoder }));
+        Ok(if waits { Received::Continue { consumed: span.end } } else { Received::Incomplete { consumed: span.end } })
+    }
+
+    fn finish_body<'h, 'b>(&mut self, consumed: usize) -> Received<'h, 'b> {
+        match std::mem::replace(&mut self.phase, Phase::Exchange) {
+            Phase::Body(incoming) => Received::Collected { consumed, request: Box::new(incoming.collected) },
+            _ => Received::Incomplete { consumed },
+        }
+    }
+
+    /// True while a request that has begun is not complete.
+    #[must_use]
+    pub fn is_mid_request(&self) -> bool {
+        match self.phase {
+            Phase::Head => self.scanner.has_begun(),
+            Phase::Body(_) => true,
+            Phase::Exchange | Phase::Closed => false,
+        }
+    }
+
+    /// True while the body of a request is being read.
+    #[must_use]
+    pub fn is_reading_body(&self) -> bool {
+        matches!(self.phase, Phase::Body(_))
+    }
+
+    /// True while a request waits for its answer, or for the rest of it.
+    #[must_use]
+    pub fn is_in_exchange(&self) -> bool {
+        matches!(self.phase, Phase::Exchange)
+    }
+
+    /// True once nothing more is read.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// True while a streamed answer is under way.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.is_in_exchange() && self.current.streaming != Streaming::No
+    }
+
+    /// The connection will not be kept after the current exchange.
+    pub fn close_after_exchange(&mut self) {
+        self.current.keep_alive = false;
+    }
+
+    /// Writes the head of a complete answer with a body of `length` bytes. Returns whether the body is to be sent.
+    ///
+    /// # Errors
+    /// [`InvalidHead`]; nothing was written and the exchange is still open.
+    pub fn answer<'h, H>(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: u16,
+        headers: H,
+        length: u64,
+        declared: Option<u64>,
+        style: ResponseStyle<'_>,
+    ) -> Result<bool, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let body = match bodyless(status, self.current.head, declared, Some(length)) {
+            Some(body) => body,
+            None => ResponseBody::Length(length),
+        };
+        self.encode(out, status, headers, body, style)?;
+        Ok(status != 205 && matches!(body, ResponseBody::Length(_)))
+    }
+
+    /// Writes the head of an answer whose body comes in pieces through [`Http1::frame_piece`].
+    ///
+    /// # Errors
+    /// [`InvalidHead`]; nothing was written and the exchange is still open.
+    pub fn start<'h, H>(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: u16,
+        headers: H,
+        declared: Option<u64>,
+        style: ResponseStyle<'_>,
+    ) -> Result<(), InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let (body, streaming) = match bodyless(status, self.current.head, declared, None) {
+            Some(body) => (body, Streaming::Discarded),
+            None if self.current.http11 => (ResponseBody::Chunked, Streaming::Chunked),
+            None => (ResponseBody::UntilClose, Streaming::Raw),
+        };
+        self.encode(out, status, headers, body, style)?;
+        self.current.streaming = streaming;
+        Ok(())
+    }
+
+    fn encode<'h, H>(
+        &mut self,
+        out: &mut Vec<u8>,
+        status: u16,
+        headers: H,
+        body: ResponseBody,
+        style: ResponseStyle<'_>,
+    ) -> Result<(), InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let style =
+            ResponseStyle { http11: self.current.http11, keep_alive: self.current.keep_alive && style.keep_alive, ..style };
+        self.current.keep_alive = encode_head(out, status, headers, body, &style)?;
+        Ok(())
+    }
+
+    /// Frames one piece of a streamed body: what goes before it and after it. `None` if the piece is not to be sent.
+    pub fn frame_piece(&self, length: usize, prefix: &mut Vec<u8>, finish: bool) -> Option<&'static [u8]> {
+        match self.current.streaming {
+            Streaming::Chunked => {
+                if length > 0 {
+                    push_chunk_size(prefix, length);
+                }
+                Some(match (length > 0, finish) {
+                    (true, true) => b"\r\n0\r\n\r\n",
+                    (true, false) => b"\r\n",
+                    (false, true) => b"0\r\n\r\n",
+                    (false, false) => b"",
+                })
+            }
+            Streaming::Raw => Some(b""),
+            Streaming::Discarded | Streaming::No => None,
+        }
+    }
+
+    /// The answer is complete: what the connection does next.
+    pub fn complete(&mut self) -> Next {
+        if self.current.keep_alive {
+            self.phase = Phase::Head;
+            self.current = Current::default();
+            Next::Read
+        } else {
+            self.phase = Phase::Closed;
+            Next::Close
+        }
+    }
+
+    /// Nothing more is read from this connection.
+    pub fn close(&mut self) {
+        self.phase = Phase::Closed;
+    }
+}
+
+impl Default for Http1 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The framing of an answer that carries no body, `None` for one that does (RFC 9110 sections 6.4.1, 8.6, 15.3.6).
+fn bodyless(status: u16, head: bool, declared: Option<u64>, length: Option<u64>) -> Option<ResponseBody> {
+    match status {
+        100..=199 | 204 => Some(ResponseBody::None(None)),
+        205 => Some(ResponseBody::Length(0)),
+        304 => Some(ResponseBody::None(declared)),
+        _ if head => Some(ResponseBody::None(declared.or(length))),
+        _ => None,
+    }
+}
+
+fn push_chunk_size(out: &mut Vec<u8>, length: usize) {
+    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[length >> (place * 4) & 0xf]);
+    }
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,190 @@
+//! A response head (RFC 9112 sections 4 and 6): written by the server, which alone decides how the body is framed.
+
+use super::request_head::{has_token, is_field_value_byte, is_token_byte};
+use super::status::reason;
+
+/// Why a response head was refused. Nothing of it was written; the exchange is still open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvalidHead {
+    /// Not in 100-999.
+    Status(u16),
+    /// Not a token (RFC 9110 section 5.6.2).
+    HeaderName(Vec<u8>),
+    /// CR, LF, NUL or another control character other than tab: a value must not end its line.
+    HeaderValue,
+}
+
+impl std::fmt::Display for InvalidHead {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(formatter, "Invalid HTTP status code: {status}"),
+            Self::HeaderName(name) => write!(formatter, "Invalid HTTP header name: {}", name.escape_ascii()),
+            Self::HeaderValue => formatter.write_str("Invalid character in HTTP header value"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidHead {}
+
+/// How a response's body is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// `Content-Length` and that many bytes.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// No length: the end of the connection ends the body (HTTP/1.0).
+    UntilClose,
+    /// No body follows; the length it would have had, if known (HEAD, 304).
+    None(Option<u64>),
+}
+
+/// What the connection adds to a head.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseStyle<'a> {
+    /// The request was HTTP/1.1.
+    pub http11: bool,
+    /// The connection could stay open after this response.
+    pub keep_alive: bool,
+    /// Value of `Server`, unless the application sets its own or the configuration has none.
+    pub server: Option<&'a [u8]>,
+    /// Value of `Date`, unless the application sets its own.
+    pub date: &'a [u8],
+}
+
+/// Appends a head to `out`. Returns whether the connection stays open afterwards; on an error `out` is as it was.
+///
+/// # Errors
+/// [`InvalidHead`] if the status or a header could not be sent without breaking the message apart.
+pub fn encode_head<'h, H>(
+    out: &mut Vec<u8>,
+    status: u16,
+    headers: H,
+    body: ResponseBody,
+    style: &ResponseStyle<'_>,
+) -> Result<bool, InvalidHead>
+where
+    H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+{
+    let start = out.len();
+    let result = try_encode(out, status, headers, body, style);
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+fn try_encode<'h, H>(
+    out: &mut Vec<u8>,
+    status: u16,
+    headers: H,
+    body: ResponseBody,
+    style: &ResponseStyle<'_>,
+) -> Result<bool, InvalidHead>
+where
+    H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+{
+    status_line(out, status)?;
+    let mut keep_alive = style.keep_alive && body != ResponseBody::UntilClose;
+    let mut has_connection = false;
+    let mut has_server = style.server.is_none();
+    let mut has_date = false;
+    for (name, value) in headers {
+        if value.iter().any(|&byte| !is_field_value_byte(byte)) {
+            return Err(InvalidHead::HeaderValue);
+        }
+        match name.len() {
+            4 => has_date |= name.eq_ignore_ascii_case(b"date"),
+            6 => has_server |= name.eq_ignore_ascii_case(b"server"),
+            // Length and coding are the server's: a handler's own could disagree with the bytes that follow.
+            14 if name.eq_ignore_ascii_case(b"content-length") => continue,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => continue,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                if has_token(value, b"close") {
+                    keep_alive = false;
+                } else if !keep_alive {
+                    continue;
+                }
+                has_connection = true;
+            }
+            _ => {}
+        }
+        push_name(out, name)?;
+        out.extend_from_slice(value);
+        out.extend_from_slice(b"\r\n");
+    }
+    if status >= 200 && !has_connection {
+        match (style.http11, keep_alive) {
+            (true, false) => out.extend_from_slice(b"Connection: Close\r\n"),
+            (false, true) => out.extend_from_slice(b"Connection: Keep-Alive\r\n"),
+            _ => {}
+        }
+    }
+    match body {
+        ResponseBody::Length(length) | ResponseBody::None(Some(length)) => {
+            out.extend_from_slice(b"content-length: ");
+            push_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        ResponseBody::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        ResponseBody::UntilClose | ResponseBody::None(None) => {}
+    }
+    if let (false, Some(server)) = (has_server, style.server) {
+        out.extend_from_slice(b"Server: ");
+        out.extend_from_slice(server);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !has_date {
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(style.date);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(keep_alive)
+}
+
+fn status_line(out: &mut Vec<u8>, status: u16) -> Result<(), InvalidHead> {
+    if status == 200 {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return Ok(());
+    }
+    if !(100..=999).contains(&status) {
+        return Err(InvalidHead::Status(status));
+    }
+    out.extend_from_slice(b"HTTP/1.1 ");
+    push_decimal(out, u64::from(status));
+    out.push(b' ');
+    out.extend_from_slice(reason(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Writes `name: `, the first letter and letters after "-" upper case, the others lower (http-kit's form: `ETag` becomes `Etag`).
+fn push_name(out: &mut Vec<u8>, name: &[u8]) -> Result<(), InvalidHead> {
+    if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
+        return Err(InvalidHead::HeaderName(name.to_vec()));
+    }
+    let mut upper = true;
+    out.extend(name.iter().map(|&byte| {
+        let cased = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+        upper = byte == b'-';
+        cased
+    }));
+    out.extend_from_slice(b": ");
+    Ok(())
+}
+
+/// Appends a number in decimal.
+pub(crate) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}

@@ -1,0 +1,28 @@
+//! The server core of httpkit-rs.
+//!
+//! Sans-IO protocol cores ([`http1`]) are driven by connections that whoever has news polls; complete requests go to an
+//! [`Application`], answers come back through an [`Exchange`]. This crate contains no unsafe code and knows no JVM.
+
+mod application;
+mod buffers;
+mod clock;
+mod config;
+mod connection;
+mod date;
+mod exchange;
+pub mod http1;
+mod listener;
+mod proxy;
+mod registry;
+mod remote_address;
+mod runtime;
+mod server;
+
+pub use application::{Application, CloseCause, ExchangeId, FieldName, HeaderField, Request};
+pub use config::{Listen, ServerConfig, Timeouts};
+pub use exchange::{BodySource, Exchange, ResponseHead, Sent, with_exchange};
+pub use http1::{HEADER_NAMES, InvalidHead, Limits, Method, NameIndex};
+pub use proxy::ProxyProtocol;
+pub use remote_address::{Address, InvalidNetwork, Network};
+pub use runtime::set_thread_hooks;
+pub use server::{Server, StartError};

@@ -1,0 +1,178 @@
+//! The listening socket: bound before `start` returns, closed by `drain` on the caller's thread.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::{Listen, ServerConfig};
+use crate::connection::{Connection, Drive, Transport};
+use crate::remote_address::Address;
+use crate::server::ServerState;
+
+/// The pause after EMFILE and its like: descriptors come back when connections end, not by asking again at once.
+const BACK_OFF: Duration = Duration::from_millis(75);
+/// At most one report of a failed accept in this time.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// A peer that vanished without a FIN is found after about this long (SO_KEEPALIVE).
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(crate) struct Listener {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    socket: Option<ListenSocket>,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum ListenSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Binds and listens. Returns the port of a TCP listener. Must run inside the runtime.
+    pub(crate) fn bind(config: &ServerConfig) -> io::Result<(Self, Option<u16>)> {
+        let (socket, port) = match &config.listen {
+            Listen::Tcp { address, port, dual_stack } => {
+                let listener = TcpListener::from_std(bind_tcp(config, *address, *port, *dual_stack)?.into())?;
+                let port = listener.local_addr()?.port();
+                (ListenSocket::Tcp(listener), Some(port))
+            }
+            Listen::Unix(path) => (ListenSocket::Unix(UnixListener::from_std(bind_unix(config, path)?.into())?), None),
+        };
+        Ok((Self { inner: Mutex::new(Inner { socket: Some(socket), waker: None }) }, port))
+    }
+
+    /// Closes the socket. Idempotent.
+    pub(crate) fn close(&self, listen: &Listen) {
+        let (socket, waker) = {
+            let mut inner = self.inner.lock();
+            (inner.socket.take(), inner.waker.take())
+        };
+        if let (Some(ListenSocket::Unix(_)), Listen::Unix(path)) = (&socket, listen) {
+            // The file outlives the socket; the next start would find it in its way.
+            let _ = std::fs::remove_file(path);
+        }
+        drop(socket);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The next connection; `None` once the listener is closed.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<(Transport, Address)>>> {
+        let mut inner = self.inner.lock();
+        let accepted = match &inner.socket {
+            None => return Poll::Ready(None),
+            Some(ListenSocket::Tcp(listener)) => {
+                listener.poll_accept(context).map_ok(|(stream, peer)| (Transport::Tcp(stream), Address::from(peer)))
+            }
+            Some(ListenSocket::Unix(listener)) => {
+                listener.poll_accept(context).map_ok(|(stream, _)| (Transport::Unix(stream), Address::Unix))
+            }
+        };
+        if accepted.is_pending() {
+            inner.waker = Some(context.waker().clone());
+        }
+        accepted.map(Some)
+    }
+}
+
+fn bind_tcp(config: &ServerConfig, address: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
+    if dual_stack && address.is_ipv4() && address.is_unspecified() {
+        if let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) {
+            if socket.set_only_v6(false).is_ok() {
+                let wildcard = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+                match listen_on(config, socket, wildcard) {
+                    // IPv6 may be compiled in and switched off.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::AddrNotAvailable || error.kind() == io::ErrorKind::Unsupported => {}
+                    result => return result,
+                }
+            }
+        }
+    }
+    let address = SocketAddr::new(address, port);
+    listen_on(config, Socket::new(Domain::for_address(address), Type::STREAM, None)?, address)
+}
+
+fn listen_on(config: &ServerConfig, socket: Socket, address: SocketAddr) -> io::Result<Socket> {
+    socket.set_reuse_address(config.reuse_address)?;
+    #[cfg(not(any(target_os = "solaris", target_os = "illumos")))]
+    socket.set_reuse_port(config.reuse_port)?;
+    if config.receive_buffer > 0 {
+        socket.set_recv_buffer_size(config.receive_buffer as usize)?;
+    }
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6))?;
+    socket.bind(&address.into())?;
+    finish(config, socket)
+}
+
+fn bind_unix(config: &ServerConfig, path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    finish(config, socket)
+}
+
+fn finish(config: &ServerConfig, socket: Socket) -> io::Result<Socket> {
+    rustix::net::listen(socket.as_fd(), i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts until the listener is closed.
+pub(crate) async fn accept_forever(server: Arc<ServerState>) {
+    let mut reported: Option<Instant> = None;
+    let mut count: u32 = 0;
+    loop {
+        while !server.has_room() && !server.is_draining() {
+            server.room.notified().await;
+        }
+        match std::future::poll_fn(|context| server.listener.poll_accept(context)).await {
+            None => return,
+            Some(Ok((transport, peer))) => {
+                if server.connection_begins() {
+                    count = count.wrapping_add(1);
+                    begin(&server, transport, peer, count);
+                }
+            }
+            // The client was gone before it was accepted, or a signal came: nothing is wrong with the listener.
+            Some(Err(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+                ) => {}
+            Some(Err(error)) => {
+                if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
+                    reported = Some(Instant::now());
+                    server.application.accept_failed(&error);
+                }
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+fn begin(server: &Arc<ServerState>, transport: Transport, peer: Address, count: u32) {
+    if let Transport::Tcp(stream) = &transport {
+        // Answers leave whole; waiting for an acknowledgement (Nagle) would only delay the second of two.
+        let _ = stream.set_nodelay(true);
+    }
+    let connection = Connection::open(server, transport, peer, count);
+    if server.is_draining() {
+        connection.drain();
+    }
+    tokio::spawn(Drive::new(connection));
+}

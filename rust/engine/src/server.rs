@@ -1,0 +1,162 @@
+//! A server: a listener, its connections, and the three steps of its life (start, drain, close).
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::application::{Application, CloseCause};
+use crate::config::{Listen, ServerConfig};
+use crate::listener::{self, Listener};
+use crate::proxy::ProxyProtocol;
+use crate::{registry, runtime};
+
+/// A running server. Clones name the same server; dropping all of them does not stop it.
+#[derive(Debug, Clone)]
+pub struct Server {
+    state: Arc<ServerState>,
+    port: Option<u16>,
+}
+
+/// What the connections of one server share.
+pub(crate) struct ServerState {
+    pub(crate) config: ServerConfig,
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) listener: Listener,
+    connections: AtomicUsize,
+    draining: AtomicBool,
+    drained: AtomicBool,
+    /// A connection has ended: there is room below the cap.
+    pub(crate) room: Notify,
+}
+
+/// The server could not listen.
+#[derive(Debug)]
+pub struct StartError {
+    /// Where it was told to listen, `0.0.0.0:8090` or a path.
+    pub address: String,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.source, self.address)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl Server {
+    /// Binds, listens, and serves until [`Server::close`].
+    ///
+    /// # Errors
+    /// [`StartError`] if the address cannot be bound; nothing is left behind.
+    pub fn start(config: ServerConfig, application: Arc<dyn Application>) -> Result<Self, StartError> {
+        let fail = |source| StartError { address: describe(&config.listen), source };
+        let runtime = runtime::get().map_err(fail)?;
+        let _context = runtime.enter();
+        let (listener, port) = Listener::bind(&config).map_err(fail)?;
+        let timeouts = config.timeouts;
+        [timeouts.header, timeouts.body, timeouts.write, timeouts.keep_alive].into_iter().for_each(runtime::sweep_for);
+        let state = Arc::new(ServerState {
+            config,
+            application,
+            listener,
+            connections: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
+            room: Notify::new(),
+        });
+        runtime.spawn(listener::accept_forever(Arc::clone(&state)));
+        Ok(Self { state, port })
+    }
+
+    /// The bound port, `None` on a Unix socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Stops listening, ends idle connections, and lets the others end with their current exchange. The application hears
+    /// [`Application::drained`] once none is left.
+    pub fn drain(&self) {
+        self.state.draining.store(true, Ordering::SeqCst);
+        self.state.listener.close(&self.state.config.listen);
+        for connection in self.connections() {
+            connection.drain();
+        }
+        self.state.check_drained();
+    }
+
+    /// Cuts every connection that is left. Drains first if that was not done.
+    pub fn close(&self) {
+        self.drain();
+        for connection in self.connections() {
+            connection.cut(CloseCause::Server);
+        }
+    }
+
+    fn connections(&self) -> Vec<Arc<crate::connection::Connection>> {
+        registry::collect(|connection| connection.belongs_to(&self.state))
+    }
+}
+
+impl ServerState {
+    /// Counts a connection in, unless the server is draining.
+    pub(crate) fn connection_begins(&self) -> bool {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        if self.is_draining() {
+            self.connection_ended();
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn connection_ended(&self) {
+        self.connections.fetch_sub(1, Ordering::SeqCst);
+        if self.config.max_connections > 0 {
+            self.room.notify_one();
+        }
+        self.check_drained();
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.config.max_connections == 0 || self.connections.load(Ordering::SeqCst) < self.config.max_connections as usize
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    fn check_drained(&self) {
+        if self.is_draining() && self.connections.load(Ordering::SeqCst) == 0 && !self.drained.swap(true, Ordering::SeqCst) {
+            self.application.drained();
+        }
+    }
+}
+
+impl fmt::Debug for ServerState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ServerState").field("listen", &self.config.listen).finish_non_exhaustive()
+    }
+}
+
+impl ServerConfig {
+    pub(crate) fn expects_proxy(&self) -> bool {
+        self.proxy_protocol != ProxyProtocol::Disable
+    }
+}
+
+fn describe(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp { address, port, .. } => std::net::SocketAddr::new(*address, *port).to_string(),
+        Listen::Unix(path) => path.display().to_string(),
+    }
+}
