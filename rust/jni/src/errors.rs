@@ -1,0 +1,146 @@
+//! Failures of an export, and the Java exceptions they become.
+
+use std::any::Any;
+use std::io;
+
+use httpkit_engine::{InvalidHead, StartError};
+use jni::Env;
+use jni::errors::{Error, ErrorPolicy, JniError, Result};
+use jni::jni_str;
+use jni::strings::{JNIStr, JNIString};
+
+use crate::wire::Malformed;
+
+/// Why an export cannot do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A call into the JVM failed.
+    Jni(Error),
+    /// An argument breaks the wire format.
+    Malformed(Malformed),
+    /// The engine refused the head of a response.
+    InvalidHead(InvalidHead),
+    /// The server could not be started.
+    Start(StartError),
+    /// The file of a response could not be opened.
+    File { path: String, error: io::Error },
+    /// The server id is not, or no longer, in use.
+    NoServer,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Jni(error)
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<InvalidHead> for Failure {
+    fn from(invalid: InvalidHead) -> Self {
+        Self::InvalidHead(invalid)
+    }
+}
+
+impl Failure {
+    /// The class and message of the exception to throw.
+    fn exception(&self) -> (&'static JNIStr, String) {
+        match self {
+            Self::Jni(error) => (jni_error_class(error), error.to_string()),
+            Self::Malformed(Malformed(text)) => (jni_str!("java/lang/IllegalArgumentException"), (*text).to_owned()),
+            Self::InvalidHead(invalid) => (jni_str!("java/lang/IllegalArgumentException"), invalid_head_text(invalid)),
+            Self::Start(StartError { address, source }) => {
+                (start_error_class(source), format!("{}: {address}", system_text(source)))
+            }
+            // java.io.FileInputStream throws this class with this text whatever keeps it from opening.
+            Self::File { path, error } => (jni_str!("java/io/FileNotFoundException"), format!("{path} ({})", system_text(error))),
+            Self::NoServer => (jni_str!("java/lang/IllegalStateException"), "the server is closed".to_owned()),
+        }
+    }
+}
+
+/// http-kit's texts (HttpUtils, HeaderMap).
+pub(crate) fn invalid_head_text(invalid: &InvalidHead) -> String {
+    match invalid {
+        InvalidHead::Status(status) => format!("Invalid HTTP status code: {status}"),
+        InvalidHead::HeaderName(name) => format!("Invalid HTTP header name: {}", String::from_utf8_lossy(name)),
+        InvalidHead::HeaderValue => "Invalid character in HTTP header value".to_owned(),
+    }
+}
+
+/// The JDK's mapping: an address in use, not of this machine or not permitted is a BindException.
+fn start_error_class(error: &io::Error) -> &'static JNIStr {
+    match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable | io::ErrorKind::PermissionDenied => {
+            jni_str!("java/net/BindException")
+        }
+        _ => jni_str!("java/io/IOException"),
+    }
+}
+
+fn jni_error_class(error: &Error) -> &'static JNIStr {
+    match error {
+        Error::NullPtr(_) => jni_str!("java/lang/NullPointerException"),
+        Error::IndexOutOfBounds => jni_str!("java/lang/ArrayIndexOutOfBoundsException"),
+        Error::NoClassDefFound { .. } => jni_str!("java/lang/NoClassDefFoundError"),
+        Error::MethodNotFound { .. } => jni_str!("java/lang/NoSuchMethodError"),
+        Error::JniCall(JniError::NoMemory) => jni_str!("java/lang/OutOfMemoryError"),
+        _ => jni_str!("java/lang/InternalError"),
+    }
+}
+
+/// The system's words alone, which is what Java prints: std appends " (os error 98)".
+fn system_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Throws the exception of a [`Failure`], or an `InternalError` for a panic, and returns a default value.
+#[derive(Debug)]
+pub(crate) struct ThrowException;
+
+impl<T: Default> ErrorPolicy<T, Failure> for ThrowException {
+    type Captures<'unowned_env_local: 'native_method, 'native_method> = ();
+
+    fn on_error<'unowned_env_local: 'native_method, 'native_method>(
+        env: &mut Env<'unowned_env_local>,
+        (): &mut (),
+        failure: Failure,
+    ) -> Result<T> {
+        let (class, message) = failure.exception();
+        throw(env, class, &message);
+        Ok(T::default())
+    }
+
+    fn on_panic<'unowned_env_local: 'native_method, 'native_method>(
+        env: &mut Env<'unowned_env_local>,
+        (): &mut (),
+        payload: Box<dyn Any + Send>,
+    ) -> Result<T> {
+        throw(env, jni_str!("java/lang/InternalError"), &format!("httpkit panicked: {}", panic_text(payload.as_ref())));
+        // A payload's destructor may panic as well; panics are bugs, so the leak is not a growth.
+        std::mem::forget(payload);
+        Ok(T::default())
+    }
+}
+
+/// The message of a panic.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+fn throw(env: &mut Env<'_>, class: &JNIStr, message: &str) {
+    // An exception that is already pending says more than ours. `throw_new` answers success with an error, so that
+    // `?` would leave the native method; this is its last act anyway.
+    if !env.exception_check() {
+        let _ = env.throw_new(class, JNIString::from(message));
+    }
+}

@@ -1,0 +1,275 @@
+//! The native methods of `org.httpkit.engine.Native`, in the order of its declarations.
+//!
+//! Each runs in [`guarded`]: a failure becomes the exception of [`Failure`], a panic an `InternalError`.
+
+use httpkit_engine::{Address, Exchange, ExchangeId, InvalidHead, Sent, Server, with_exchange};
+use jni::objects::{JByteArray, JClass, JObject, JString};
+use jni::sys::{jboolean, jint, jlong};
+use jni::{Env, EnvUnowned};
+
+use crate::address::java_text;
+use crate::application::JavaApplication;
+use crate::array::{Region, with_bytes};
+use crate::body::ArrayBody;
+use crate::classes::Classes;
+use crate::errors::{Failure, ThrowException};
+use crate::fault::{self, Point};
+use crate::file;
+use crate::servers::SERVERS;
+use crate::wire::{Configuration, Malformed, ResponseBlock};
+use crate::worker;
+
+/// Bodies up to this length are copied into the response at once; larger ones stay in their array until they are sent.
+const COPIED_BODY: jint = 64 * 1024;
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_start<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    application: JObject<'local>,
+    configuration: JByteArray<'local>,
+) -> jlong {
+    guarded(env, Point::Start, |env| {
+        let classes = Classes::load(env)?;
+        worker::install_thread_hooks();
+        let whole = Region::whole(env, &configuration)?;
+        let Configuration { server, in_place } =
+            with_bytes(env, &[whole], |[bytes]| Configuration::read(bytes).map_err(Failure::from))?;
+        if application.is_null() {
+            return Err(jni::errors::Error::NullPtr("application").into());
+        }
+        let application = JavaApplication::new(env.new_global_ref(application)?, classes, in_place);
+        let server = Server::start(server, std::sync::Arc::new(application)).map_err(Failure::Start)?;
+        Ok(SERVERS.insert(server))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_port<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    server: jlong,
+) -> jint {
+    guarded(env, Point::Port, |_| {
+        let server = SERVERS.get(server).ok_or(Failure::NoServer)?;
+        Ok(server.port().map_or(-1, jint::from))
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_drain<'local>(env: EnvUnowned<'local>, _class: JClass<'local>, server: jlong) {
+    guarded(env, Point::Drain, |_| {
+        SERVERS.get(server).ok_or(Failure::NoServer)?.drain();
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_close<'local>(env: EnvUnowned<'local>, _class: JClass<'local>, server: jlong) {
+    guarded(env, Point::Close, |_| {
+        if let Some(server) = SERVERS.remove(server) {
+            server.close();
+        }
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_respond<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    block: JByteArray<'local>,
+    length: jint,
+) -> jint {
+    guarded(env, Point::Respond, |env| {
+        with_bytes(env, &[head_of(&block, length)], |[block]| {
+            let response = ResponseBlock::read(block)?;
+            on(connection, exchange, |exchange| exchange.respond(response.head(), response.body()))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_respondBytes<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    block: JByteArray<'local>,
+    length: jint,
+    body: JByteArray<'local>,
+    offset: jint,
+    count: jint,
+) -> jint {
+    guarded(env, Point::RespondBytes, |env| {
+        let head = head_of(&block, length);
+        let region = Region { array: &body, offset, count };
+        if count <= COPIED_BODY {
+            return with_bytes(env, &[head, region], |[block, body]| {
+                let response = without_body(block)?;
+                on(connection, exchange, |exchange| exchange.respond(response.head(), body))
+            });
+        }
+        region.check(env)?;
+        let source = ArrayBody::new(env.new_global_ref(&body)?, offset, count);
+        with_bytes(env, &[head], |[block]| {
+            let response = without_body(block)?;
+            on(connection, exchange, |exchange| exchange.respond_source(response.head(), Box::new(source)))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_respondFile<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    block: JByteArray<'local>,
+    length: jint,
+    path: JByteArray<'local>,
+) -> jint {
+    guarded(env, Point::RespondFile, |env| {
+        let path = Region::whole(env, &path)?;
+        with_bytes(env, &[head_of(&block, length), path], |[block, path]| {
+            let response = without_body(block)?;
+            let (file, size) = file::open(path)?;
+            on(connection, exchange, |exchange| exchange.respond_file(response.head(), file, size))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_startStream<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    block: JByteArray<'local>,
+    length: jint,
+) -> jint {
+    guarded(env, Point::StartStream, |env| {
+        with_bytes(env, &[head_of(&block, length)], |[block]| {
+            let response = without_body(block)?;
+            on(connection, exchange, |exchange| exchange.start(response.head()))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_send<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    data: JByteArray<'local>,
+    offset: jint,
+    count: jint,
+    finish: jboolean,
+) -> jint {
+    guarded(env, Point::Send, |env| {
+        with_bytes(env, &[Region { array: &data, offset, count }], |[bytes]| {
+            on(connection, exchange, |exchange| Ok(exchange.send(bytes, finish)))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_abort<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+) {
+    guarded(env, Point::Abort, |_| {
+        with_exchange(id(connection, exchange), |exchange| exchange.abort());
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_localAddress<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+) -> JString<'local> {
+    guarded(env, Point::LocalAddress, |env| address_text(env, connection, |exchange| exchange.local_address()))
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_remoteAddress<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+) -> JString<'local> {
+    guarded(env, Point::RemoteAddress, |env| address_text(env, connection, |exchange| Some(exchange.remote_address())))
+}
+
+/// Makes a later call panic, see [`Point`]. Only in debug builds and with the feature `fault-injection`.
+#[cfg(any(debug_assertions, feature = "fault-injection"))]
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_panic<'local>(
+    mut env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    point: jint,
+) {
+    env.with_env(|_| {
+        fault::arm(point);
+        Ok::<_, Failure>(())
+    })
+    .resolve::<ThrowException>();
+}
+
+/// The one guard of all exports: nothing may unwind into the JVM.
+fn guarded<'local, T: Default>(
+    mut env: EnvUnowned<'local>,
+    point: Point,
+    body: impl FnOnce(&mut Env<'local>) -> Result<T, Failure>,
+) -> T {
+    env.with_env(|env| {
+        fault::pass(point);
+        body(env)
+    })
+    .resolve::<ThrowException>()
+}
+
+/// Calls `action` with an exchange and returns the code Java knows its outcome by.
+fn on(
+    connection: jlong,
+    exchange: jint,
+    action: impl FnOnce(&Exchange<'_>) -> Result<Sent, InvalidHead>,
+) -> Result<jint, Failure> {
+    Ok(match with_exchange(id(connection, exchange), action).transpose()? {
+        None | Some(Sent::NotOpen) => 0,
+        Some(Sent::Accepted) => 1,
+        Some(Sent::Full) => 2,
+    })
+}
+
+fn id(connection: jlong, exchange: jint) -> ExchangeId {
+    ExchangeId { connection: connection as u64, exchange: exchange as u32 }
+}
+
+fn head_of<'a, 'local>(block: &'a JByteArray<'local>, length: jint) -> Region<'a, 'local> {
+    Region { array: block, offset: 0, count: length }
+}
+
+/// A response block whose body comes from elsewhere.
+fn without_body(block: &[u8]) -> Result<ResponseBlock<'_>, Malformed> {
+    let response = ResponseBlock::read(block)?;
+    if response.body().is_empty() { Ok(response) } else { Err(Malformed("the block has a body of its own")) }
+}
+
+fn address_text<'local>(
+    env: &mut Env<'local>,
+    connection: jlong,
+    address: impl FnOnce(&Exchange<'_>) -> Option<Address>,
+) -> Result<JString<'local>, Failure> {
+    // An address belongs to the connection: any exchange number does.
+    match with_exchange(id(connection, 0), address).flatten() {
+        Some(address) => Ok(env.new_string(java_text(&address))?),
+        None => Ok(JString::null()),
+    }
+}

@@ -1,0 +1,213 @@
+//! The Java side of one runtime thread: an `org.httpkit.engine.Worker` and the native buffer it shares with this thread.
+//!
+//! A runtime thread gets its worker when it starts and frees it when it stops. A request that arrives on another thread,
+//! or while the worker of this thread is busy with one (a handler that answers may make the engine parse the next
+//! request right there), is served by a worker made for it alone.
+
+use std::cell::RefCell;
+use std::ptr::NonNull;
+use std::sync::Once;
+
+use httpkit_engine::ExchangeId;
+use jni::errors::{Error, Result};
+use jni::objects::{JByteBuffer, JObject};
+use jni::refs::{Global, Reference};
+use jni::signature::{Primitive, ReturnType};
+use jni::{Env, sys};
+
+use crate::array::signed;
+use crate::classes::Classes;
+use crate::jvm;
+use crate::wire::RequestBlock;
+
+/// Bytes of a new buffer. Grown for a larger head, never for a body.
+const BUFFER_LENGTH: usize = 64 * 1024;
+
+thread_local! {
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+/// Has every runtime thread attach itself and make its worker. To be called before the first server starts.
+pub(crate) fn install_thread_hooks() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| httpkit_engine::set_thread_hooks(thread_started, thread_stopping));
+}
+
+fn thread_started() {
+    let start = || {
+        jvm::attach_as_daemon()?;
+        let worker = jvm::with_env(Worker::new)?;
+        WORKER.set(Some(worker));
+        Ok::<_, Error>(())
+    };
+    match std::panic::catch_unwind(start) {
+        Ok(Ok(())) => {}
+        // Requests on this thread are then served by workers of their own, or refused.
+        Ok(Err(error)) => eprintln!("httpkit: cannot attach a runtime thread to the JVM: {error}"),
+        Err(_) => eprintln!("httpkit: a panic while attaching a runtime thread to the JVM"),
+    }
+}
+
+fn thread_stopping() {
+    let stop = || {
+        drop(WORKER.take());
+        jvm::detach();
+    };
+    if std::panic::catch_unwind(stop).is_err() {
+        eprintln!("httpkit: a panic while detaching a runtime thread from the JVM");
+    }
+}
+
+/// Calls `action` with the worker of this thread, or with one made for the call.
+pub(crate) fn with_worker<R>(action: impl FnOnce(&mut Worker) -> Result<R>) -> Result<R> {
+    WORKER.with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            if let Some(worker) = slot.as_mut() {
+                return action(worker);
+            }
+        }
+        jvm::with_env(|env| action(&mut Worker::new(env)?))
+    })
+}
+
+/// One Java worker. Belongs to the thread it was made on.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    environment: *mut sys::JNIEnv,
+    object: Global<JObject<'static>>,
+    buffer: Buffer,
+    classes: &'static Classes,
+}
+
+impl Worker {
+    fn new(env: &mut Env<'_>) -> Result<Self> {
+        let classes = Classes::loaded().ok_or(Error::NullPtr("classes"))?;
+        let buffer = Buffer::new(BUFFER_LENGTH);
+        let view = buffer.view(env)?;
+        // SAFETY: the id is that of `Worker(ByteBuffer)`, and the argument is a ByteBuffer.
+        let object =
+            unsafe { env.new_object_unchecked(&classes.worker, classes.worker_new, &[sys::jvalue { l: view.as_raw() }]) };
+        let object = object.inspect_err(|_| jvm::describe_and_clear(env))?;
+        Ok(Self { environment: env.get_raw(), object: env.new_global_ref(object)?, buffer, classes })
+    }
+
+    /// Hands one request to Java. Returns the length of the response block Java left in the buffer, 0 if there is none:
+    /// the request has been or will be answered by a down-call.
+    pub(crate) fn request(
+        &mut self,
+        application: &JObject<'_>,
+        id: ExchangeId,
+        block: &RequestBlock<'_>,
+        body: &[u8],
+    ) -> Result<usize> {
+        let inline = block.inline_length() <= self.buffer.length;
+        if !inline && block.head_length() > self.buffer.length {
+            self.grow(block.head_length())?;
+        }
+        let length = block.write(self.buffer.bytes_mut(), inline).map_err(|_| Error::IndexOutOfBounds)?;
+        if inline || body.is_empty() {
+            return self.call(application, id, length, &JObject::null());
+        }
+        jvm::with_env(|env| {
+            let array = env.new_byte_array(body.len())?;
+            array.set_region(env, 0, signed(body))?;
+            self.call(application, id, length, &array)
+        })
+    }
+
+    /// The first bytes of the buffer, to be read after [`Worker::request`] returned their number.
+    pub(crate) fn block(&mut self, length: usize) -> Option<&[u8]> {
+        self.buffer.bytes_mut().get(..length)
+    }
+
+    /// `Worker.request`: the only JNI call of most requests, hence made without the bookkeeping of `Env`.
+    fn call(&mut self, application: &JObject<'_>, id: ExchangeId, length: usize, body: &JObject<'_>) -> Result<usize> {
+        let arguments = [
+            sys::jvalue { l: application.as_raw() },
+            sys::jvalue { j: id.connection as sys::jlong },
+            sys::jvalue { i: id.exchange as sys::jint },
+            sys::jvalue { i: sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)? },
+            sys::jvalue { l: body.as_raw() },
+        ];
+        // SAFETY: the worker is on its own thread, so `environment` is this thread's; no exception is pending, as every
+        // call that may throw is followed by a check; the id and the arguments are those of
+        // `int Worker.request(Application, long, int, int, byte[])`. The call creates no local reference here. Java
+        // writes to the buffer meanwhile, and no Rust reference to it is alive.
+        let (returned, thrown) = unsafe {
+            let functions = &**self.environment;
+            let returned = (functions.v1_1.CallIntMethodA)(
+                self.environment,
+                self.object.as_raw(),
+                self.classes.worker_request.into_raw(),
+                arguments.as_ptr(),
+            );
+            (returned, (functions.v1_2.ExceptionCheck)(self.environment))
+        };
+        if thrown {
+            jvm::with_env(|env| {
+                jvm::describe_and_clear(env);
+                Ok(())
+            })?;
+            return Err(Error::JavaException);
+        }
+        usize::try_from(returned).map_err(|_| Error::IndexOutOfBounds)
+    }
+
+    /// Replaces the buffer by one of at least `length` bytes, in Java first, so that the old one is freed unused.
+    fn grow(&mut self, length: usize) -> Result<()> {
+        let bigger = Buffer::new(length.next_power_of_two());
+        jvm::with_env(|env| {
+            let view = bigger.view(env)?;
+            let arguments = [sys::jvalue { l: view.as_raw() }];
+            // SAFETY: the id and the argument are those of `void Worker.buffer(ByteBuffer)`.
+            let outcome = unsafe {
+                env.call_method_unchecked(
+                    &self.object,
+                    self.classes.worker_buffer,
+                    ReturnType::Primitive(Primitive::Void),
+                    &arguments,
+                )
+            };
+            outcome.inspect_err(|_| jvm::describe_and_clear(env))?;
+            Ok(())
+        })?;
+        self.buffer = bigger;
+        Ok(())
+    }
+}
+
+/// Memory that Java sees as a direct `ByteBuffer`: a boxed slice kept as a pointer, because Java writes to it
+/// behind the back of any Rust reference.
+#[derive(Debug)]
+struct Buffer {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl Buffer {
+    fn new(length: usize) -> Self {
+        let bytes: &'static mut [u8] = Box::leak(vec![0; length].into_boxed_slice());
+        Self { start: NonNull::from(bytes).cast(), length }
+    }
+
+    /// Exclusive between two calls into Java: only `Worker.request` and `Worker.buffer` touch the memory, on this thread.
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `start` and `length` are those of a live boxed slice this value owns, and the borrow of `self` keeps a
+        // second reference and, as every call into Java borrows the worker, Java away.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+
+    /// A direct buffer over the memory. The Java worker is its only holder and is not called once `self` is gone.
+    fn view<'local>(&self, env: &mut Env<'local>) -> Result<JByteBuffer<'local>> {
+        // SAFETY: the memory is live for as long as Java uses the view, see above.
+        unsafe { env.new_direct_byte_buffer(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let bytes = NonNull::slice_from_raw_parts(self.start, self.length);
+        // SAFETY: `new` leaked a box of exactly this slice, and nothing else frees it.
+        drop(unsafe { Box::from_raw(bytes.as_ptr()) });
+    }
+}
