@@ -1,0 +1,100 @@
+(ns org.httpkit.engine.address
+  "Finds out where a server listens and with which socket options, the way http-kit's options say it.
+
+  The engine opens the listening socket itself. A user's channel is asked for its options and closed."
+  (:require [org.httpkit.engine.options :as options])
+  (:import (java.net InetSocketAddress SocketAddress SocketOption StandardSocketOptions UnknownHostException)
+           (java.nio.channels AlreadyBoundException ServerSocketChannel UnresolvedAddressException
+                              UnsupportedAddressTypeException)
+           (org.httpkit.engine Configuration)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+(def ^:private system-receive-buffer 0)
+
+(defn- port ^long [options]
+  (let [port (get options :port 8090)
+        number (if (number? port) (long port) 0)]
+    (if (<= 0 number 65535)
+      (options/integer options :port 8090 0)
+      (throw (IllegalArgumentException.
+              (str "port out of range:" number " (:port must be a number from 0 to 65535)"))))))
+
+(defn- internet-address ^SocketAddress [options]
+  (let [ip (get options :ip "0.0.0.0")]
+    (cond
+      (nil? ip) (throw (IllegalArgumentException. "hostname can't be null (:ip must be a host name or address)"))
+      (string? ip) (InetSocketAddress. ^String ip (int (port options)))
+      :else (throw (ClassCastException. (str ":ip must be a host name or address, got " (class ip)))))))
+
+(defn- resolved
+  "Returns the address; throws if it is a name nobody knows."
+  ^InetSocketAddress [^InetSocketAddress address]
+  (when (.isUnresolved address)
+    ;; The class is http-kit's; it has no message of its own.
+    (throw (doto (UnresolvedAddressException.)
+             (.initCause (UnknownHostException. (str (.getHostString address) " (:ip must be a known host name)"))))))
+  address)
+
+(defn- unix-address?
+  "Returns true for java.net.UnixDomainSocketAddress, a class of Java 16."
+  [^SocketAddress address]
+  (= "java.net.UnixDomainSocketAddress" (.getName (class address))))
+
+(defn- listen [^Configuration configuration ^SocketAddress address]
+  (cond
+    (instance? InetSocketAddress address)
+    (let [address (resolved address)
+          literal (.getHostAddress (.getAddress address))
+          ;; Java's 0.0.0.0 is a dual-stack socket, so IPv6 clients are served under http-kit.
+          dual-stack? (and (= literal "0.0.0.0") (not (Boolean/getBoolean "java.net.preferIPv4Stack")))]
+      (.tcp configuration literal (int (.getPort address)) dual-stack?))
+
+    (nil? address)
+    (throw (NullPointerException. ":address-finder must return a java.net.SocketAddress, got nil"))
+
+    (unix-address? address) (.unix configuration (str address))
+    :else (throw (UnsupportedAddressTypeException.))))
+
+(defn- option-value [^ServerSocketChannel channel ^SocketOption option]
+  (when (contains? (.supportedOptions channel) option)
+    (.getOption channel option)))
+
+(defn- changed-receive-buffer
+  "Returns the channel's receive buffer if the user changed it: a size that is set, even to the default, ends the system's
+  own tuning."
+  [^ServerSocketChannel channel unix?]
+  (let [size (option-value channel StandardSocketOptions/SO_RCVBUF)]
+    (if unix?
+      system-receive-buffer
+      (with-open [fresh (ServerSocketChannel/open)]
+        (if (= size (option-value fresh StandardSocketOptions/SO_RCVBUF))
+          system-receive-buffer
+          size)))))
+
+(defn- socket-options [^Configuration configuration channel-factory ^SocketAddress address backlog]
+  (if channel-factory
+    (let [made (channel-factory address)]
+      (when-not (instance? ServerSocketChannel made)
+        (throw (ClassCastException. (str ":channel-factory must return a ServerSocketChannel, got " (class made)))))
+      (with-open [channel ^ServerSocketChannel made]
+        (when (.getLocalAddress channel)
+          (throw (AlreadyBoundException.)))
+        (.socket configuration
+                 (boolean (option-value channel StandardSocketOptions/SO_REUSEADDR))
+                 (boolean (option-value channel StandardSocketOptions/SO_REUSEPORT))
+                 (int (changed-receive-buffer channel (unix-address? address)))
+                 (int backlog))))
+    (.socket configuration true false (int system-receive-buffer) (int backlog))))
+
+(defn add-address
+  "Adds the address and the options of the listening socket to the configuration, and returns it.
+
+  Calls `:address-finder` and then `:channel-factory`, once each, if they are given."
+  ^Configuration [^Configuration configuration {:keys [address-finder channel-factory] :as options}]
+  (let [backlog (options/integer options :backlog 1024 1)
+        address (if address-finder (address-finder) (internet-address options))]
+    (doto configuration
+      (listen address)
+      (socket-options channel-factory address backlog))))

@@ -1,0 +1,133 @@
+(ns org.httpkit.engine.options
+  "Checks run-server's options and turns them into what the engine takes.
+
+  Every function throws before anything is bound or started. The exception names the option and what it accepts, and has
+  the class http-kit throws, where http-kit throws."
+  (:require [clojure.string :as string])
+  (:import (java.util.concurrent ExecutorService)
+           (org.httpkit.engine Configuration)
+           (org.httpkit.logger ContextLogger EventLogger EventNames)
+           (org.httpkit.server HttpServer Telemetry)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+(defn- message [option accepted value]
+  (str option " must be " accepted ", got " (pr-str value)
+       (when (some? value) (str " (" (.getName (class value)) ")"))))
+
+(defn- refuse [option accepted value]
+  (throw (IllegalArgumentException. ^String (message option accepted value))))
+
+(defn- wrong-class [option accepted value]
+  (throw (ClassCastException. (message option accepted value))))
+
+(defn integer
+  "Returns the option, or `default` if it is absent, as a long of at least `minimum` that fits an int."
+  ^long [options option default ^long minimum]
+  (let [value (get options option default)
+        accepted (str "a number from " minimum " to " Integer/MAX_VALUE)]
+    (cond
+      (nil? value) (throw (NullPointerException. (message option accepted value)))
+      (not (number? value)) (wrong-class option accepted value)
+      (> (double value) Integer/MAX_VALUE)
+      (throw (ArithmeticException. (str "integer overflow: " (message option accepted value))))
+
+      (>= (double value) minimum) (long value)
+      :else (refuse option accepted value))))
+
+(defn- timeout
+  "Returns the option in milliseconds; nil and 0 both mean that there is none."
+  ^long [options option default]
+  (if (nil? (get options option default))
+    0
+    (integer options option default 0)))
+
+(defn- choice
+  "Returns the value in `choices` for the option."
+  [options option default choices]
+  (let [value (get options option default)
+        found (get choices value ::none)]
+    (if (= found ::none)
+      (throw (IllegalArgumentException.
+              (str "No matching clause: " value " (" option " must be one of " (string/join ", " (keys choices)) ")")))
+      found)))
+
+(defn handler
+  "Returns the handler if it is a function or anything that can be called as one."
+  [value]
+  (if (ifn? value)
+    value
+    (throw (IllegalArgumentException. ^String (message "The handler" "a function or a var of one" value)))))
+
+(defn- context-logger ^ContextLogger [function default]
+  (if function
+    (reify ContextLogger (log [_ event context] (function event context)))
+    default))
+
+(defn- event-names ^EventNames [names]
+  (cond
+    (nil? names) EventNames/DEFAULT
+    (map? names) (EventNames. names)
+    (instance? EventNames names) names
+    :else (throw (IllegalArgumentException.
+                  (str "Invalid event-names: (" (class names) ") " (pr-str names)
+                       " - :event-names must be a map with String keys, or an EventNames")))))
+
+(defn telemetry
+  "Returns the loggers and event names."
+  ^Telemetry [{:keys [error-logger warn-logger event-logger] :as options}]
+  (Telemetry. (context-logger error-logger ContextLogger/ERROR_PRINTER)
+              (context-logger warn-logger HttpServer/DEFAULT_WARN_LOGGER)
+              (if event-logger
+                (reify EventLogger (log [_ event] (event-logger event)))
+                EventLogger/NOP)
+              (event-names (:event-names options))))
+
+(defn worker-pool
+  "Returns the user's pool, or nil if there is none."
+  ^ExecutorService [options]
+  (let [pool (force (:worker-pool options))]
+    (if (or (nil? pool) (instance? ExecutorService pool))
+      pool
+      (wrong-class :worker-pool "a java.util.concurrent.ExecutorService, or a delay of one" pool))))
+
+(defn- trusted-proxies [options]
+  (let [value (:trusted-proxies options)]
+    (if (and (or (nil? value) (sequential? value) (set? value)) (every? string? value))
+      (vec value)
+      (refuse :trusted-proxies "a collection of networks such as \"10.0.0.0/8\"" value))))
+
+(defn- server-header ^String [options]
+  (let [value (get options :server-header "http-kit")]
+    (cond
+      (not (or (nil? value) (string? value))) (wrong-class :server-header "a string, or nil for no header" value)
+      (re-find #"[\u0000-\u0008\u000a-\u001f\u007f]" (or value ""))
+      (refuse :server-header "a string without control characters" value)
+      :else value)))
+
+(def ^:private least-head-bytes
+  "http-kit's limit for the request line and all header lines together, unless one line may be longer."
+  65536)
+
+(defn configuration
+  "Returns everything but the address, which `org.httpkit.engine.address` adds."
+  ^Configuration [options]
+  ;; Checked now, used where WebSocket messages are read.
+  (integer options :max-ws 4194304 0)
+  (let [max-line (integer options :max-line 8192 1)
+        max-headers (integer options :max-headers 128 1)]
+    (when (> max-headers 65535)
+      (refuse :max-headers "a number from 1 to 65535" max-headers))
+    (doto (Configuration.)
+      (.limits (integer options :max-body 8388608 0) (int max-line) (int (max (long least-head-bytes) max-line))
+               (int max-headers) (int (integer options :max-connections 0 0)))
+      (.timeouts (int (timeout options :header-timeout 30000))
+                 (int (timeout options :body-timeout 60000))
+                 (int (timeout options :write-timeout 60000))
+                 (int (timeout options :keep-alive-timeout 75000)))
+      (.clientAddress (int (choice options :proxy-protocol :disable {:disable 0 :enable 1 :optional 2}))
+                      (boolean (get options :legacy-unsafe-remote-addr? true))
+                      (trusted-proxies options))
+      (.inPlace (boolean (choice options :dispatch :pool {:pool false :in-place true})))
+      (.serverHeader (server-header options)))))

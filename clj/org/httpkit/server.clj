@@ -1,0 +1,204 @@
+(ns org.httpkit.server
+  "http-kit's HTTP server API on a native engine.
+
+  Owns the public functions and the `Channel` protocol; the work is done by the Java classes of `org.httpkit.server` and
+  `org.httpkit.engine`."
+  (:require [clojure.string :as string]
+            [org.httpkit.engine.address :as address]
+            [org.httpkit.engine.options :as options]
+            [org.httpkit.utils :as utils])
+  (:import (java.security MessageDigest)
+           (java.util Base64)
+           (java.util.concurrent ExecutorService)
+           (org.httpkit.server AsyncChannel Frame$PongFrame HttpServer RingApplication)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+;;;; Servers
+
+(defprotocol IHttpServer
+  "A running server."
+  (server-port [server] "Returns the port the server is bound to, also after it has stopped; -1 for a Unix socket.")
+  (server-status [server] "Returns `:running`, `:stopping` or `:stopped`.")
+  (-server-stop! [server opts] "See `server-stop!`."))
+
+(extend-type HttpServer
+  IHttpServer
+  (server-port [server] (.getPort server))
+  (server-status [server] (keyword (string/lower-case (.name (.getStatus server)))))
+  (-server-stop! [server {:keys [timeout] :or {timeout 100}}]
+    (let [stopped (promise)]
+      (when (.stop server (int timeout) #(deliver stopped true))
+        stopped))))
+
+(defn server-stop!
+  "Stops accepting connections, lets running exchanges finish, then closes the rest.
+
+  Returns a promise delivered with true when the server has ended, or nil when it was already stopping. The call itself
+  blocks while the server drains.
+
+  Options:
+    :timeout - milliseconds to wait for running exchanges before their handlers are interrupted (default 100)"
+  ([server] (-server-stop! server nil))
+  ([server opts] (-server-stop! server opts)))
+
+(defn server-join
+  "Blocks until the server has stopped. Returns nil."
+  [^HttpServer server]
+  (.join server))
+
+(defn new-worker
+  "Returns a map whose `:pool` is a new `ExecutorService` for `:worker-pool`; the other keys describe it.
+
+  On a JVM with virtual threads (21 and newer) each request gets one, and only `:allow-virtual?` is looked at.
+
+  Options:
+    :n-threads      - both numbers of threads (alias :thread)
+    :n-min-threads  - least number of threads (default: one for each processor, at least 2)
+    :n-max-threads  - largest number of threads (default: 16 for each processor)
+    :queue-type     - :array or :linked (default :array)
+    :queue-size     - requests that may wait (default 20480)
+    :prefix         - of the threads' names (alias :worker-name-prefix, default \"http-kit-server-worker-\")
+    :allow-virtual? - whether virtual threads may be used (default true)"
+  [opts]
+  (utils/new-worker {:default-prefix "http-kit-server-worker-"
+                     :default-queue-type :array
+                     :default-queue-size 20480
+                     :n-min-threads-factor 1
+                     :n-max-threads-factor 16
+                     :keep-alive-msecs 0}
+                    (assoc opts
+                           :n-threads (get opts :n-threads (:thread opts))
+                           :prefix (get opts :prefix (:worker-name-prefix opts)))))
+
+(defn- start
+  "Starts a server; the pool is the server's from now on, or shut down again if the server cannot start."
+  ^HttpServer [handler opts configuration telemetry]
+  (let [given-pool (options/worker-pool opts)
+        ^ExecutorService pool (or given-pool (:pool (new-worker (get opts :pool-opts opts))))]
+    (try
+      (doto (HttpServer. (RingApplication. handler (boolean (:ring-async? opts)) pool telemetry
+                                           (boolean (get opts :legacy-content-length? true))
+                                           (boolean (:expose-errors? opts))
+                                           (.getContextClassLoader (Thread/currentThread)))
+                         (.encode (address/add-address configuration opts)))
+        (.start))
+      (catch Throwable e
+        (when-not given-pool
+          (.shutdown pool))
+        (throw e)))))
+
+(defn run-server
+  "Starts a server for a Ring handler. The server listens when the function returns.
+
+  Returns a function that stops the server: `(stop)` or `(stop :timeout 500)`, see `server-stop!`; its metadata has
+  `:local-port` and `:server`. With `:legacy-return-value? false` returns the `HttpServer`, for `server-port`,
+  `server-status`, `server-stop!` and `server-join`.
+
+  A wrong option is an exception before anything is started, a port in use a `java.net.BindException`.
+
+  Address:
+    :ip                         - host name or address (default \"0.0.0.0\": every IPv4 and IPv6 address)
+    :port                       - 0 for any free one (default 8090)
+    :backlog                    - connections the system may hold until they are accepted (default 1024)
+    :address-finder             - function of no arguments; returns a java.net.SocketAddress in place of :ip and :port
+    :channel-factory            - function of that address; returns an unbound ServerSocketChannel with the socket's options
+
+  Handlers:
+    :dispatch                   - :pool, or :in-place: on the thread that read the request (default :pool)
+    :worker-pool                - ExecutorService, or a delay of one; shut down with the server (default: `new-worker`'s)
+    :pool-opts                  - options for `new-worker` (default: these options)
+    :ring-async?                - whether handlers take [request respond raise] (default false)
+    :expose-errors?             - whether a 500 carries the exception's message (default false)
+
+  Limits (requests beyond them are refused with 413, 414 or 431):
+    :max-body                   - bytes of a request body (default 8 MiB)
+    :max-line                   - bytes of a request line or header line (default 8192)
+    :max-headers                - header lines of a request (default 128)
+    :max-ws                     - bytes of a WebSocket message (default 4 MiB)
+    :max-connections            - open connections, 0 for any number (default 0)
+
+  Deadlines in milliseconds, nil or 0 for none:
+    :header-timeout             - for a request's head to arrive (default 30000)
+    :body-timeout               - without any byte of a request's body (default 60000)
+    :write-timeout              - without the client taking any byte of the answer (default 60000)
+    :keep-alive-timeout         - between two requests on a connection (default 75000)
+
+  Headers:
+    :server-header              - value of the Server header, nil for none (default \"http-kit\")
+    :legacy-content-length?     - whether the length in an answer to HEAD is always computed from its body (default true)
+
+  Client address:
+    :trusted-proxies            - networks (\"10.0.0.0/8\") whose X-Forwarded-For is believed (default none)
+    :legacy-unsafe-remote-addr? - whether anybody's X-Forwarded-For is believed, as in http-kit (default true)
+    :proxy-protocol             - :disable, :enable or :optional: PROXY protocol, version 1 (default :disable)
+
+  Logging:
+    :error-logger, :warn-logger - functions of a message and a Throwable (default: print to standard error)
+    :event-logger               - function of an event's name (default: none)
+    :event-names                - map from http-kit's event names, Strings, to other names
+
+  Return value:
+    :legacy-return-value?       - see above (default true)"
+  [handler & [opts]]
+  (let [opts (if (map? opts) opts {})
+        server (start (options/handler handler) opts (options/configuration opts) (options/telemetry opts))]
+    (if (get opts :legacy-return-value? true)
+      (with-meta
+        (fn stop-server [& {:keys [timeout] :or {timeout 100}}]
+          (.stop server (int timeout))
+          nil)
+        {:local-port (.getPort server)
+         :server server})
+      server)))
+
+;;;; Channels
+
+(defprotocol Channel
+  "An exchange that is answered now, in pieces, or later: the `:async-channel` of a request."
+  (open? [ch] "Returns true if the channel is open.")
+  (websocket? [ch] "Returns true if the request asked for an upgrade to WebSocket.")
+  (close [ch] "Closes the channel. Returns true, or false if it was closed before.")
+  (send! [ch data] [ch data close-after-send?]
+    "Sends data, past all Ring middleware. Returns true, or false if the channel is closed.
+
+    The first data sent is a response map, or just a body; later only bodies count. `close-after-send?` is true by
+    default for HTTP, false for WebSocket.")
+  (on-receive [ch callback] "Sets the function of a WebSocket message, a String or byte[].")
+  (on-ping [ch callback] "Sets the function of a WebSocket ping, a byte[]. The pong is sent before it is called.")
+  (on-close [ch callback]
+    "Sets the function of the channel's end: `:server-close`, `:client-close`, or the name of a WebSocket close code.
+    It is called once, at once if the channel is closed already."))
+
+(extend-type AsyncChannel
+  Channel
+  (open? [ch] (not (.isClosed ch)))
+  (websocket? [ch] (.isWebSocket ch))
+  (close [ch] (.serverClose ch 1000))
+  (send!
+    ([ch data] (.send ch data (not (.isWebSocket ch))))
+    ([ch data close-after-send?] (.send ch data (boolean close-after-send?))))
+  (on-receive [ch callback] (.setReceiveHandler ch callback))
+  (on-ping [ch callback]
+    (.setPingHandler ch (fn [data]
+                          (.send ch (Frame$PongFrame. data) false)
+                          (callback data))))
+  (on-close [ch callback] (.setCloseHandler ch callback)))
+
+;;;; Handshakes
+
+(def ^:private websocket-guid
+  "RFC 6455 section 1.3."
+  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+
+(defn sec-websocket-accept
+  "Returns the Sec-WebSocket-Accept value for a Sec-WebSocket-Key."
+  [sec-websocket-key]
+  (.encodeToString (Base64/getEncoder)
+                   (.digest (MessageDigest/getInstance "SHA-1")
+                            (.getBytes (str sec-websocket-key websocket-guid) "ISO-8859-1"))))
+
+(def ^{:deprecated "http-kit 2.4.0" :no-doc true} accept
+  "Deprecated name of `sec-websocket-accept`."
+  sec-websocket-accept)

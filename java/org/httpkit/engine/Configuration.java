@@ -1,0 +1,142 @@
+package org.httpkit.engine;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What a server is started with, and its encoding as a server configuration block.
+ *
+ * <p>Holds checked values only: {@code org.httpkit.engine.options} reads the user's options.
+ */
+public final class Configuration {
+    private static final int KIND_TCP = 0;
+    private static final int KIND_UNIX = 1;
+    private static final int FIXED_LENGTH = 52;
+
+    private int kind = KIND_TCP;
+    private int flags;
+    private int proxyProtocol;
+    private int port;
+    private int maxHeaders;
+    private int backlog;
+    private int receiveBuffer;
+    private int maxConnections;
+    private long maxBody;
+    private int maxLine;
+    private int maxHead;
+    private int headerTimeoutMillis;
+    private int bodyTimeoutMillis;
+    private int writeTimeoutMillis;
+    private int keepAliveTimeoutMillis;
+    private byte[] address = {};
+    private byte[] serverHeader;
+    private final List<byte[]> trustedProxies = new ArrayList<>();
+
+    /** Listens on an IP address (a literal) and port; with {@code dualStack} on IPv6 as well. */
+    public void tcp(String literal, int listenPort, boolean dualStack) {
+        kind = KIND_TCP;
+        address = literal.getBytes(UTF_8);
+        port = listenPort;
+        flag(Wire.SERVER_DUAL_STACK, dualStack);
+    }
+
+    /** Listens on a Unix domain socket. */
+    public void unix(String path) {
+        kind = KIND_UNIX;
+        address = path.getBytes(UTF_8);
+    }
+
+    /** Sets the options of the listening socket; a receive buffer of 0 bytes leaves its size to the system. */
+    public void socket(boolean reuseAddress, boolean reusePort, int receiveBufferBytes, int backlogLength) {
+        flag(Wire.SERVER_REUSE_ADDRESS, reuseAddress);
+        flag(Wire.SERVER_REUSE_PORT, reusePort);
+        receiveBuffer = receiveBufferBytes;
+        backlog = backlogLength;
+    }
+
+    /** Sets how requests reach the application: in place or through its pool. */
+    public void inPlace(boolean inPlace) {
+        flag(Wire.SERVER_IN_PLACE, inPlace);
+    }
+
+    /** Sets whom to believe about the client's address. {@code proxy}: 0 no PROXY line, 1 required, 2 optional. */
+    public void clientAddress(int proxy, boolean fromForwardedFor, Iterable<String> proxies) {
+        proxyProtocol = proxy;
+        flag(Wire.SERVER_LEGACY_REMOTE_ADDRESS, fromForwardedFor);
+        trustedProxies.clear();
+        for (String network : proxies) {
+            trustedProxies.add(network.getBytes(UTF_8));
+        }
+    }
+
+    /** Sets the limits of requests in bytes, of header lines, and of connections (0: any number). */
+    public void limits(long body, int line, int head, int headers, int connections) {
+        maxBody = body;
+        maxLine = line;
+        maxHead = head;
+        maxHeaders = headers;
+        maxConnections = connections;
+    }
+
+    /** Sets the deadlines in milliseconds; 0 is none. */
+    public void timeouts(int header, int body, int write, int keepAlive) {
+        headerTimeoutMillis = header;
+        bodyTimeoutMillis = body;
+        writeTimeoutMillis = write;
+        keepAliveTimeoutMillis = keepAlive;
+    }
+
+    /** Sets the value of the Server header, null for none. */
+    public void serverHeader(String value) {
+        serverHeader = value == null ? null : value.getBytes(UTF_8);
+    }
+
+    /** Returns the block. */
+    public byte[] encode() {
+        int length = FIXED_LENGTH + 2 + address.length + 2 + (serverHeader == null ? 0 : serverHeader.length) + 2;
+        for (byte[] network : trustedProxies) {
+            length += 2 + network.length;
+        }
+        byte[] block = new byte[length];
+        block[0] = (byte) kind;
+        block[1] = (byte) flags;
+        block[2] = (byte) proxyProtocol;
+        Wire.putShort(block, 4, port);
+        Wire.putShort(block, 6, maxHeaders);
+        Wire.putInt(block, 8, backlog);
+        Wire.putInt(block, 12, receiveBuffer);
+        Wire.putInt(block, 16, maxConnections);
+        Wire.putLong(block, 20, maxBody);
+        Wire.putInt(block, 28, maxLine);
+        Wire.putInt(block, 32, maxHead);
+        Wire.putInt(block, 36, headerTimeoutMillis);
+        Wire.putInt(block, 40, bodyTimeoutMillis);
+        Wire.putInt(block, 44, writeTimeoutMillis);
+        Wire.putInt(block, 48, keepAliveTimeoutMillis);
+        int at = text(block, 52, address);
+        if (serverHeader == null) {
+            Wire.putShort(block, at, Wire.SERVER_NO_HEADER);
+            at += 2;
+        } else {
+            at = text(block, at, serverHeader);
+        }
+        Wire.putShort(block, at, trustedProxies.size());
+        at += 2;
+        for (byte[] network : trustedProxies) {
+            at = text(block, at, network);
+        }
+        return block;
+    }
+
+    private void flag(int flag, boolean set) {
+        flags = set ? flags | flag : flags & ~flag;
+    }
+
+    private static int text(byte[] block, int at, byte[] text) {
+        Wire.putShort(block, at, text.length);
+        System.arraycopy(text, 0, block, at + 2, text.length);
+        return at + 2 + text.length;
+    }
+}

@@ -1,0 +1,68 @@
+package org.httpkit.engine;
+
+import java.io.IOException;
+
+/**
+ * Every call from Java into the native engine; its Rust side is {@code rust/jni}.
+ *
+ * <p>An exchange (one request and its answer) is named by {@code (connection, exchange)}, a generational handle: a stale one is
+ * answered with {@link #NOT_OPEN}, never with another exchange. All methods may be called from any thread, also from within
+ * {@link Worker#request}. A status, header name or header value that must not reach the wire is an IllegalArgumentException.
+ */
+public final class Native {
+    /** The exchange is already answered, its connection has gone, or the handle is stale. Nothing was sent. */
+    public static final int NOT_OPEN = 0;
+    /** Written, or queued within the window. */
+    public static final int ACCEPTED = 1;
+    /** Queued, but above the window: send nothing more until {@link Application#writable}. */
+    public static final int FULL = 2;
+
+    static {
+        NativeLibrary.load();
+    }
+
+    private Native() {
+    }
+
+    /** Binds, listens, and returns the server's id. Throws BindException when the address is not to be had. */
+    public static native long start(Application application, byte[] configuration) throws IOException;
+
+    /** Returns the bound port, or -1 for a Unix socket. */
+    public static native int port(long server);
+
+    /**
+     * Stops listening, closes idle connections and lets the others finish their exchange; {@link Application#drained} follows once no
+     * connection is left.
+     */
+    public static native void drain(long server);
+
+    /** Cuts every connection that is left and frees the id. Idempotent. */
+    public static native void close(long server);
+
+    /** Answers an exchange with a response block that carries the whole body. */
+    public static native int respond(long connection, int exchange, byte[] block, int length);
+
+    /** Answers an exchange with a body the engine reads from the array as the client takes it; the array must not change. */
+    public static native int respondBytes(
+        long connection, int exchange, byte[] block, int length, byte[] body, int offset, int count);
+
+    /** Answers an exchange with a file. FileNotFoundException if it is missing or a directory; the exchange is then still open. */
+    public static native int respondFile(long connection, int exchange, byte[] block, int length, byte[] path)
+        throws IOException;
+
+    /** Sends the head of an answer of unknown length: chunked in HTTP/1.1, until the connection closes in HTTP/1.0. */
+    public static native int startStream(long connection, int exchange, byte[] block, int length);
+
+    /** Sends one piece of a started answer, copying it, and ends the answer when {@code finish} is true. */
+    public static native int send(
+        long connection, int exchange, byte[] data, int offset, int count, boolean finish);
+
+    /** Cuts the connection, so that an answer under way cannot be taken for a complete one. */
+    public static native void abort(long connection, int exchange);
+
+    /** Returns the local address as {@code "/127.0.0.1:8080"}, or null once the connection has gone. */
+    public static native String localAddress(long connection);
+
+    /** Returns the client's address as {@code "/127.0.0.1:51234"}, or null once the connection has gone. */
+    public static native String remoteAddress(long connection);
+}

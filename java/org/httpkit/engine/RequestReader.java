@@ -1,0 +1,168 @@
+package org.httpkit.engine;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import clojure.lang.IPersistentMap;
+import clojure.lang.PersistentArrayMap;
+import clojure.lang.PersistentHashMap;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import org.httpkit.BytesInputStream;
+
+/**
+ * Reads request blocks: first the few facts dispatch needs, then the Ring map.
+ *
+ * <p>One per worker, reused for every request. The block is copied to the heap in one go because Strings can only be made from
+ * there, and the maps are built from plain arrays because that is several times cheaper than a transient.
+ */
+public final class RequestReader {
+    /** Clojure reads an array map faster than a hash map up to about this size; browsers send some 15 headers. */
+    private static final int ARRAY_MAP_HEADERS = 16;
+    private static final int INITIAL_BLOCK = 8 * 1024;
+    /** A block bigger than this is rare; its copy is not kept. */
+    private static final int KEPT_BLOCK = 64 * 1024;
+
+    private byte[] block = new byte[INITIAL_BLOCK];
+    private byte[] body;
+    private int flags;
+    private int method;
+    private int afterUri;
+    private String uri;
+    private Integer port = 80;
+    private String contentType;
+
+    /** Takes the next request. */
+    void read(ByteBuffer buffer, int length, byte[] separateBody) {
+        if (length > block.length || block.length > KEPT_BLOCK) {
+            block = new byte[Math.max(length, INITIAL_BLOCK)];
+        }
+        buffer.clear();
+        buffer.get(block, 0, length);
+        body = separateBody;
+        method = block[Wire.REQUEST_METHOD];
+        flags = block[Wire.REQUEST_FLAGS];
+        int uriLength = Wire.getInt(block, Wire.REQUEST_URI_LENGTH);
+        uri = text(Wire.REQUEST_HEAD, uriLength);
+        afterUri = Wire.REQUEST_HEAD + uriLength;
+    }
+
+    /** Returns true if the engine wants the handler run on this thread. */
+    public boolean isInPlace() {
+        return (flags & Wire.FLAG_IN_PLACE) != 0;
+    }
+
+    /** Returns true if Upgrade lists websocket, whatever the rest of the handshake looks like. */
+    public boolean isWebSocket() {
+        return (flags & Wire.FLAG_WEBSOCKET) != 0;
+    }
+
+    /** Returns true for HTTP/1.1, false for HTTP/1.0. */
+    public boolean isHttp11() {
+        return (flags & Wire.FLAG_HTTP11) != 0;
+    }
+
+    /** Returns true if the method is HEAD. */
+    public boolean isHead() {
+        return method == Wire.METHOD_HEAD;
+    }
+
+    /** Returns the method in upper case. */
+    public String method() {
+        return Wire.METHODS[method];
+    }
+
+    /** Returns the request target up to the first question mark. */
+    public String uri() {
+        return uri;
+    }
+
+    /** Returns the Ring map of the request; to be called once, as an inline body is taken from the block. */
+    public IPersistentMap ringRequest(Object channel, long startTime) {
+        int at = afterUri;
+        String query = null;
+        if ((flags & Wire.FLAG_QUERY) != 0) {
+            int length = Wire.getInt(block, Wire.REQUEST_QUERY_LENGTH);
+            query = text(at, length);
+            at += length;
+        }
+        String serverName = null;
+        if ((flags & Wire.FLAG_SERVER_NAME) != 0) {
+            int length = Wire.getUnsignedShort(block, Wire.REQUEST_SERVER_NAME_LENGTH);
+            serverName = text(at, length);
+            at += length;
+        }
+        String remoteAddress = null;
+        if ((flags & Wire.FLAG_REMOTE_ADDRESS) != 0) {
+            int length = Wire.getUnsignedShort(block, Wire.REQUEST_REMOTE_ADDRESS_LENGTH);
+            remoteAddress = text(at, length);
+            at += length;
+        }
+        contentType = null;
+        int count = Wire.getUnsignedShort(block, Wire.REQUEST_HEADER_COUNT);
+        Object[] fields = new Object[2 * count];
+        at = headers(at, fields);
+        byte[] content = content(at);
+        String charset = contentType == null ? null : ContentType.charset(contentType);
+        int serverPort = Wire.getInt(block, Wire.REQUEST_SERVER_PORT);
+        if (port != serverPort) {
+            port = serverPort;
+        }
+        // What handlers and routers read most comes first: an array map is searched from the front.
+        return new PersistentArrayMap(new Object[] {
+            Keywords.REQUEST_METHOD, Wire.METHOD_KEYWORDS[method],
+            Keywords.URI, uri,
+            Keywords.HEADERS, headerMap(count, fields),
+            Keywords.BODY, content == null ? null : new BytesInputStream(content, content.length),
+            Keywords.QUERY_STRING, query,
+            Keywords.ASYNC_CHANNEL, channel,
+            Keywords.WEBSOCKET, isWebSocket() ? Boolean.TRUE : Boolean.FALSE,
+            Keywords.SCHEME, Keywords.HTTP,
+            Keywords.SERVER_NAME, serverName,
+            Keywords.SERVER_PORT, port,
+            Keywords.REMOTE_ADDR, remoteAddress,
+            Keywords.PROTOCOL, isHttp11() ? "HTTP/1.1" : "HTTP/1.0",
+            Keywords.CONTENT_TYPE, charset == null ? contentType : ContentType.withoutParameters(contentType),
+            Keywords.CONTENT_LENGTH, content == null ? 0 : content.length,
+            Keywords.CHARACTER_ENCODING, charset == null ? "utf8" : charset,
+            Keywords.START_TIME, startTime,
+        });
+    }
+
+    private int headers(int start, Object[] fields) {
+        int at = start;
+        for (int i = 0; i < fields.length; i += 2) {
+            int index = block[at++] & 0xff;
+            if (index == 0) {
+                int length = Wire.getUnsignedShort(block, at);
+                fields[i] = text(at + 2, length);
+                at += 2 + length;
+            } else {
+                fields[i] = HeaderNames.get(index);
+            }
+            int length = Wire.getInt(block, at);
+            String value = text(at + 4, length);
+            at += 4 + length;
+            fields[i + 1] = value;
+            if (index == HeaderNames.CONTENT_TYPE) {
+                contentType = value;
+            }
+        }
+        return at;
+    }
+
+    private static IPersistentMap headerMap(int count, Object[] fields) {
+        return count <= ARRAY_MAP_HEADERS ? new PersistentArrayMap(fields) : PersistentHashMap.create(fields);
+    }
+
+    private byte[] content(int at) {
+        int length = Wire.getInt(block, Wire.REQUEST_BODY_LENGTH);
+        if (length == 0) {
+            return null;
+        }
+        return (flags & Wire.FLAG_BODY_INLINE) != 0 ? Arrays.copyOfRange(block, at, at + length) : body;
+    }
+
+    private String text(int at, int length) {
+        return length == 0 ? "" : new String(block, at, length, ISO_8859_1);
+    }
+}

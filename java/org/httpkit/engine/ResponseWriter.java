@@ -1,0 +1,272 @@
+package org.httpkit.engine;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import clojure.lang.AFn;
+import clojure.lang.IFn;
+import clojure.lang.IKVReduce;
+import clojure.lang.ISeq;
+import clojure.lang.Seqable;
+import java.math.BigInteger;
+import java.util.Arrays;
+import java.util.Map;
+
+/**
+ * Writes response blocks from what a handler returned: status, headers and, if it is small, the body.
+ *
+ * <p>Refuses what must not reach the wire with an IllegalArgumentException, and leaves out the two headers that are the engine's:
+ * Content-Length, whose value it keeps for answers without a body, and Transfer-Encoding.
+ */
+public final class ResponseWriter {
+    /** A body up to this size travels in the block: copying it twice is cheaper than a second call. */
+    public static final int INLINE_BODY = 32 * 1024;
+    /** The value of {@link #handlerLength} when the handler declared none. */
+    public static final long NO_LENGTH = -1;
+
+    private static final int INITIAL_BLOCK = 1024;
+    /** A block that grew beyond this is not kept for the next response. */
+    private static final int KEPT_BLOCK = 64 * 1024;
+    /** Up to this length a String is written character by character, beyond it by way of the JDK's vectorised encoder. */
+    private static final int SHORT_TEXT = 128;
+    private static final String CONTENT_LENGTH = "content-length";
+    private static final String TRANSFER_ENCODING = "transfer-encoding";
+    private static final boolean[] TOKEN = tokenCharacters();
+    private static final ThreadLocal<ResponseWriter> KEPT = new ThreadLocal<>();
+
+    private final IFn headerReducer = new AFn() {
+        @Override
+        public Object invoke(Object accumulator, Object name, Object value) {
+            header(name, value);
+            return accumulator;
+        }
+    };
+
+    private byte[] block = new byte[INITIAL_BLOCK];
+    private int length;
+    private int headerCount;
+    private long handlerLength;
+
+    ResponseWriter() {
+    }
+
+    /**
+     * Returns a writer for the caller alone, to be given back with {@link #release}. A kept one is not on offer while it is in use:
+     * header values may be lazy, and what they compute may answer another exchange.
+     */
+    public static ResponseWriter acquire() {
+        if (VirtualThreads.isCurrent()) {
+            return new ResponseWriter();
+        }
+        ResponseWriter kept = KEPT.get();
+        if (kept == null) {
+            return new ResponseWriter();
+        }
+        KEPT.set(null);
+        return kept;
+    }
+
+    /** Gives the writer back. */
+    public void release() {
+        if (block.length <= KEPT_BLOCK && !VirtualThreads.isCurrent()) {
+            KEPT.set(this);
+        }
+    }
+
+    /** Returns the status a Ring response asks for: any integer from 100 to 999, or 200 for nil. */
+    public static int status(Object status) {
+        if (status == null) {
+            return 200;
+        }
+        if (status instanceof Long || status instanceof Integer || status instanceof Short || status instanceof Byte
+            || status instanceof BigInteger || status instanceof clojure.lang.BigInt) {
+            Number number = (Number) status;
+            // The narrowing of a big number may wrap round into the range, so it is compared as text.
+            int code = number.intValue();
+            if (code >= 100 && code <= 999 && Integer.toString(code).equals(number.toString())) {
+                return code;
+            }
+        }
+        throw new IllegalArgumentException("Invalid HTTP status code: " + status);
+    }
+
+    /** Begins a block with a status and the headers of a Ring response: a map, or nil. */
+    public void head(int status, Object headers) {
+        Arrays.fill(block, 0, Wire.RESPONSE_HEAD, (byte) 0);
+        Wire.putShort(block, Wire.RESPONSE_STATUS, status);
+        length = Wire.RESPONSE_HEAD;
+        headerCount = 0;
+        handlerLength = NO_LENGTH;
+        if (headers instanceof IKVReduce) {
+            ((IKVReduce) headers).kvreduce(headerReducer, null);
+        } else if (headers != null) {
+            for (Map.Entry<?, ?> entry : ((Map<?, ?>) headers).entrySet()) {
+                header(entry.getKey(), entry.getValue());
+            }
+        }
+    }
+
+    /** Adds a header: one line, a line for each element of a Clojure sequence, or none for nil. */
+    public void header(Object name, Object value) {
+        if (!(name instanceof String)) {
+            throw new IllegalArgumentException("Invalid HTTP header name: " + name);
+        }
+        String text = (String) name;
+        if (value == null) {
+            return;
+        }
+        if (text.length() == CONTENT_LENGTH.length() && text.equalsIgnoreCase(CONTENT_LENGTH)) {
+            handlerLength = parseLength(value);
+        } else if (text.length() == TRANSFER_ENCODING.length() && text.equalsIgnoreCase(TRANSFER_ENCODING)) {
+            return;
+        } else if (value instanceof String) {
+            line(text, (String) value);
+        } else if (value instanceof Seqable) {
+            for (ISeq seq = ((Seqable) value).seq(); seq != null; seq = seq.next()) {
+                if (seq.first() == null) {
+                    throw new IllegalArgumentException("A value of HTTP header " + text + " is nil");
+                }
+                line(text, seq.first().toString());
+            }
+        } else {
+            line(text, value.toString());
+        }
+    }
+
+    /** Returns the number of header lines in the block so far. */
+    public int headerCount() {
+        return headerCount;
+    }
+
+    /** Returns the Content-Length among the handler's headers, or {@link #NO_LENGTH}. */
+    public long handlerLength() {
+        return handlerLength;
+    }
+
+    /** Declares a length for an answer that carries no body: one to HEAD, or a 304. */
+    public void declare(long bytes) {
+        block[Wire.RESPONSE_FLAGS] = Wire.RESPONSE_FLAG_DECLARED;
+        Wire.putLong(block, Wire.RESPONSE_DECLARED_LENGTH, bytes);
+    }
+
+    /** Completes the block with a body. */
+    public void body(byte[] bytes, int offset, int count) {
+        finishHead();
+        ensure(count);
+        System.arraycopy(bytes, offset, block, length, count);
+        length += count;
+        Wire.putInt(block, Wire.RESPONSE_BODY_LENGTH, count);
+    }
+
+    /** Completes the block with a text in UTF-8. */
+    public void body(String text) {
+        finishHead();
+        int start = length;
+        utf8(text, false);
+        Wire.putInt(block, Wire.RESPONSE_BODY_LENGTH, length - start);
+    }
+
+    /** Completes the block without a body. */
+    public void finishHead() {
+        Wire.putShort(block, Wire.RESPONSE_HEADER_COUNT, headerCount);
+    }
+
+    /** Returns the array whose first {@link #length} bytes are the block. */
+    public byte[] block() {
+        return block;
+    }
+
+    /** Returns the length of the block. */
+    public int length() {
+        return length;
+    }
+
+    private void line(String name, String value) {
+        if (++headerCount > 0xffff) {
+            throw new IllegalArgumentException("More than 65535 HTTP header lines");
+        }
+        int size = name.length();
+        if (size == 0 || size > 0xffff) {
+            throw new IllegalArgumentException("Invalid HTTP header name: " + name);
+        }
+        ensure(2 + size);
+        Wire.putShort(block, length, size);
+        length += 2;
+        for (int i = 0; i < size; i++) {
+            char c = name.charAt(i);
+            if (c >= TOKEN.length || !TOKEN[c]) {
+                throw new IllegalArgumentException("Invalid HTTP header name: " + name);
+            }
+            block[length++] = (byte) c;
+        }
+        ensure(4);
+        length += 4;
+        int start = length;
+        utf8(value, true);
+        Wire.putInt(block, start - 4, length - start);
+    }
+
+    private void utf8(String text, boolean checked) {
+        int size = text.length();
+        if (size <= SHORT_TEXT) {
+            ensure(size);
+            int at = length;
+            for (int i = 0; i < size; i++) {
+                char c = text.charAt(i);
+                if (c >= 0x80) {
+                    bytes(text.substring(i).getBytes(UTF_8), at, checked);
+                    return;
+                }
+                if (checked && (c < ' ' && c != '\t' || c == 0x7f)) {
+                    throw invalidValue();
+                }
+                block[at++] = (byte) c;
+            }
+            length = at;
+        } else {
+            bytes(text.getBytes(UTF_8), length, checked);
+        }
+    }
+
+    private void bytes(byte[] bytes, int at, boolean checked) {
+        if (checked) {
+            for (byte b : bytes) {
+                if (b >= 0 && b < ' ' && b != '\t' || b == 0x7f) {
+                    throw invalidValue();
+                }
+            }
+        }
+        length = at;
+        ensure(bytes.length);
+        System.arraycopy(bytes, 0, block, at, bytes.length);
+        length += bytes.length;
+    }
+
+    private void ensure(int more) {
+        if (block.length - length < more) {
+            block = Arrays.copyOf(block, Math.max(2 * block.length, Math.addExact(length, more)));
+        }
+    }
+
+    private static IllegalArgumentException invalidValue() {
+        return new IllegalArgumentException("Invalid character in HTTP header value");
+    }
+
+    /** A value that is no length is as good as none: the engine counts for itself wherever there is a body. */
+    private static long parseLength(Object value) {
+        try {
+            long bytes = Long.parseLong(value.toString().trim());
+            return bytes < 0 ? NO_LENGTH : bytes;
+        } catch (NumberFormatException e) {
+            return NO_LENGTH;
+        }
+    }
+
+    /** RFC 9110 section 5.6.2. */
+    private static boolean[] tokenCharacters() {
+        boolean[] token = new boolean[128];
+        for (char c = '!'; c < 0x7f; c++) {
+            token[c] = Character.isLetterOrDigit(c) || "!#$%&'*+-.^_`|~".indexOf(c) >= 0;
+        }
+        return token;
+    }
+}

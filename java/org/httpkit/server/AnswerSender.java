@@ -1,0 +1,244 @@
+package org.httpkit.server;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import clojure.lang.Seqable;
+import java.io.File;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import org.httpkit.engine.FileNames;
+import org.httpkit.engine.Native;
+import org.httpkit.engine.ResponseWriter;
+import org.httpkit.engine.Scratch;
+import org.httpkit.engine.Worker;
+
+/**
+ * Sends whole answers: picks, by the kind of body, the call of the engine that moves it with the fewest copies.
+ *
+ * <p>With a worker, the exchange's own up-call is still running, and a small answer is left in the worker's buffer: its length is
+ * returned. Everything else goes to the engine by a call of its own and 0 is returned. An exchange is claimed after its answer is
+ * encoded and before it is sent, so a failure on the way leaves it open for another answer.
+ */
+final class AnswerSender {
+    /** Returned when the exchange had been answered already; nothing was sent. */
+    static final int IGNORED = -1;
+
+    private static final ByteBuffer EMPTY = ByteBuffer.allocate(0);
+
+    private final RingApplication application;
+    private final Telemetry telemetry;
+    private final boolean legacyContentLength;
+
+    AnswerSender(RingApplication application, Telemetry telemetry, boolean legacyContentLength) {
+        this.application = application;
+        this.telemetry = telemetry;
+        this.legacyContentLength = legacyContentLength;
+    }
+
+    /** Returns true if an answer with this status never has a body (RFC 9110 section 6.4.1). */
+    static boolean hasNoBody(int status) {
+        return status < 200 || status == 204 || status == 205 || status == 304;
+    }
+
+    /** Returns a body that is in memory as bytes; throws what http-kit throws for a body of no known kind. */
+    static ByteBuffer inMemory(Object body) {
+        if (body == null) {
+            return EMPTY;
+        }
+        if (body instanceof String) {
+            return ByteBuffer.wrap(((String) body).getBytes(UTF_8));
+        }
+        if (body instanceof byte[]) {
+            return ByteBuffer.wrap((byte[]) body);
+        }
+        if (body instanceof ByteBuffer) {
+            ByteBuffer buffer = (ByteBuffer) body;
+            ByteBuffer content = buffer;
+            if (buffer.hasArray()) {
+                content = buffer.duplicate();
+                buffer.position(buffer.limit());
+            } else {
+                content = ByteBuffer.allocate(buffer.remaining());
+                content.put(buffer);
+                content.flip();
+            }
+            return content;
+        }
+        throw new RuntimeException(body.getClass() + " is not understandable");
+    }
+
+    /**
+     * Answers the exchange, which enters the state {@code claimed}. With {@code typed}, an answer without any header is declared to be
+     * HTML, as http-kit does for {@code send!}. Whatever goes wrong, an InputStream body is closed.
+     */
+    int answer(
+        AsyncChannel channel, Worker worker, int claimed, boolean typed, int status, Object headers, Object body)
+        throws IOException {
+        ResponseWriter writer = ResponseWriter.acquire();
+        try {
+            writer.head(status, headers);
+            if (typed) {
+                addDefaultType(writer);
+            }
+            int sent = answer(channel, worker, claimed, writer, status, body);
+            if (sent == IGNORED) {
+                discard(body);
+            }
+            return sent;
+        } catch (Throwable failure) {
+            discard(body);
+            throw failure;
+        } finally {
+            writer.release();
+        }
+    }
+
+    /** Gives http-kit's default type to an answer without any header. */
+    static void addDefaultType(ResponseWriter writer) {
+        if (writer.headerCount() == 0 && writer.handlerLength() == ResponseWriter.NO_LENGTH) {
+            writer.header("Content-Type", "text/html; charset=utf-8");
+        }
+    }
+
+    private int answer(
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object body)
+        throws IOException {
+        boolean declared = writer.handlerLength() != ResponseWriter.NO_LENGTH;
+        if (hasNoBody(status) || channel.isHead() && declared && !legacyContentLength) {
+            discard(body);
+            if (declared && (channel.isHead() || status == 304)) {
+                writer.declare(writer.handlerLength());
+            }
+            return sendBlock(channel, worker, claimed, writer);
+        }
+        if (body instanceof InputStream) {
+            return sendSource(channel, worker, claimed, writer, new InputStreamSource((InputStream) body));
+        }
+        if (body instanceof File) {
+            return sendFile(channel, worker, claimed, writer, (File) body);
+        }
+        if (body instanceof Seqable) {
+            return sendSource(channel, worker, claimed, writer, new SeqSource((Seqable) body));
+        }
+        if (body instanceof String && !channel.isHead() && ((String) body).length() <= ResponseWriter.INLINE_BODY) {
+            writer.body((String) body);
+            return sendBlock(channel, worker, claimed, writer);
+        }
+        ByteBuffer content = inMemory(body);
+        return sendBytes(channel, worker, claimed, writer,
+            content.array(), content.arrayOffset() + content.position(), content.remaining());
+    }
+
+    private int sendBytes(
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, byte[] bytes, int offset, int count) {
+        if (channel.isHead()) {
+            writer.declare(count);
+            return sendBlock(channel, worker, claimed, writer);
+        }
+        if (count <= ResponseWriter.INLINE_BODY) {
+            writer.body(bytes, offset, count);
+            return sendBlock(channel, worker, claimed, writer);
+        }
+        return claiming(channel, claimed, () -> Native.respondBytes(
+            channel.connection(), channel.exchange(), finished(writer), writer.length(), bytes, offset, count));
+    }
+
+    private int sendFile(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, File file)
+        throws IOException {
+        if (channel.isHead()) {
+            if (!file.isFile()) {
+                throw new FileNotFoundException(file.getPath());
+            }
+            writer.declare(file.length());
+            return sendBlock(channel, worker, claimed, writer);
+        }
+        return claiming(channel, claimed, () -> Native.respondFile(
+            channel.connection(), channel.exchange(), finished(writer), writer.length(), FileNames.bytes(file.getPath())));
+    }
+
+    private int sendSource(
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, BodySource source)
+        throws IOException {
+        byte[] piece = Scratch.take();
+        try {
+            int count = source.fill(piece);
+            if (count < piece.length) {
+                application.close(source);
+                // The engine keeps an array that is not copied into the block, and the piece is wanted back.
+                byte[] bytes = count > ResponseWriter.INLINE_BODY && !channel.isHead() ? Arrays.copyOf(piece, count) : piece;
+                return sendBytes(channel, worker, claimed, writer, bytes, 0, count);
+            }
+            if (channel.isHead()) {
+                application.close(source);
+                return claiming(channel, claimed, () -> startAndFinish(channel, writer));
+            }
+            return claiming(channel, claimed, () -> {
+                StreamPump pump = new StreamPump(application, channel, source);
+                pump.start(finished(writer), writer.length(), piece, count, worker != null);
+                return Native.ACCEPTED;
+            });
+        } finally {
+            Scratch.give(piece);
+        }
+    }
+
+    private int sendBlock(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer) {
+        writer.finishHead();
+        if (!channel.claim(claimed)) {
+            return IGNORED;
+        }
+        // An event follows the answer it is about, so where events are logged the answer is sent before this thread returns.
+        if (worker != null && !telemetry.hasEvents()) {
+            int length = worker.put(writer.block(), writer.length());
+            if (length != 0) {
+                return length;
+            }
+        }
+        try {
+            Native.respond(channel.connection(), channel.exchange(), writer.block(), writer.length());
+            return 0;
+        } catch (Throwable failure) {
+            channel.unclaim(claimed);
+            throw failure;
+        }
+    }
+
+    private static int startAndFinish(AsyncChannel channel, ResponseWriter writer) {
+        int sent = Native.startStream(channel.connection(), channel.exchange(), finished(writer), writer.length());
+        return sent == Native.NOT_OPEN
+            ? sent
+            : Native.send(channel.connection(), channel.exchange(), writer.block(), 0, 0, true);
+    }
+
+    private static byte[] finished(ResponseWriter writer) {
+        writer.finishHead();
+        return writer.block();
+    }
+
+    private static <E extends Exception> int claiming(AsyncChannel channel, int claimed, NativeCall<E> call) throws E {
+        if (!channel.claim(claimed)) {
+            return IGNORED;
+        }
+        try {
+            call.run();
+            return 0;
+        } catch (Throwable failure) {
+            channel.unclaim(claimed);
+            throw failure;
+        }
+    }
+
+    private void discard(Object body) {
+        if (body instanceof InputStream) {
+            application.close(new InputStreamSource((InputStream) body));
+        }
+    }
+
+    /** A call of the engine; its result says only whether the client is still there, which makes no difference to a whole answer. */
+    private interface NativeCall<E extends Exception> {
+        int run() throws E;
+    }
+}

@@ -1,0 +1,35 @@
+package org.httpkit.server;
+
+import clojure.lang.Keyword;
+
+/** How a channel ended, as on-close callbacks hear it: http-kit's keywords for its own causes and the codes of RFC 6455. */
+final class CloseStatus {
+    static final int SERVER = 0;
+    static final int CLIENT = -1;
+
+    private static final Keyword SERVER_CLOSE = Keyword.intern("server-close");
+    private static final Keyword CLIENT_CLOSE = Keyword.intern("client-close");
+    private static final Keyword UNKNOWN = Keyword.intern("unknown");
+    private static final int FIRST_CODE = 1000;
+    /** By code from 1000; null where http-kit knows no name. */
+    private static final String[] NAMES = {
+        "normal", "going-away", "protocol-error", "unsupported", null, "no-status-received", "abnormal",
+        "invalid-payload-data", "policy-violation", "message-too-big", "mandatory-extension", "internal-server-error",
+        null, null, null, "tls-handshake",
+    };
+
+    private CloseStatus() {
+    }
+
+    /** Returns the keyword for a status. */
+    static Keyword keyword(int status) {
+        if (status == SERVER) {
+            return SERVER_CLOSE;
+        }
+        if (status == CLIENT) {
+            return CLIENT_CLOSE;
+        }
+        int index = status - FIRST_CODE;
+        return index >= 0 && index < NAMES.length && NAMES[index] != null ? Keyword.intern(NAMES[index]) : UNKNOWN;
+    }
+}

@@ -1,0 +1,164 @@
+package org.httpkit.server;
+
+import java.io.IOException;
+import java.util.Date;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import org.httpkit.engine.Native;
+import org.httpkit.engine.Worker;
+import org.httpkit.logger.ContextLogger;
+
+/**
+ * One running server: its life from {@link #start} to {@link #stop}, once.
+ *
+ * <p>Sockets and threads are the engine's. The thread {@code server-loop} only keeps the JVM alive until the server has stopped:
+ * programs whose main returns after run-server rely on it.
+ */
+public final class HttpServer {
+    /** Prints warnings to the standard error stream, one line each. */
+    public static final ContextLogger<String, Throwable> DEFAULT_WARN_LOGGER = (message, error) ->
+        System.err.printf("%s [%s] WARN - %s%n", new Date(), HttpServer.THREAD_NAME, error == null ? message : error.getMessage());
+
+    private static final String THREAD_NAME = "server-loop";
+
+    /** The states of a server. */
+    public enum Status {
+        STOPPED,
+        RUNNING,
+        STOPPING,
+    }
+
+    private final RingApplication application;
+    private final byte[] configuration;
+    private final AtomicBoolean started = new AtomicBoolean();
+    private final AtomicReference<Status> status = new AtomicReference<>(Status.STOPPED);
+    private final CountDownLatch stopped = new CountDownLatch(1);
+    private final Thread thread;
+    private long id;
+    private int port = -1;
+
+    /** Makes a server that will serve the application under an encoded {@code Configuration}. */
+    public HttpServer(RingApplication application, byte[] configuration) {
+        this.application = application;
+        this.configuration = configuration.clone();
+        this.thread = new Thread(this::awaitStopped, THREAD_NAME);
+        this.thread.setDaemon(false);
+    }
+
+    /**
+     * Binds and listens before it returns. Returns false if the server has been started before: it cannot be again. Throws
+     * BindException when the address is not to be had; nothing is left behind then.
+     */
+    public boolean start() throws IOException {
+        if (!started.compareAndSet(false, true)) {
+            return false;
+        }
+        status.set(Status.RUNNING);
+        boolean bound = false;
+        try {
+            id = Native.start(application, configuration);
+            bound = true;
+            port = Native.port(id);
+            thread.start();
+        } catch (Throwable failure) {
+            status.set(Status.STOPPED);
+            if (bound) {
+                Native.close(id);
+            }
+            throw failure;
+        }
+        return true;
+    }
+
+    /** Stops the server. See {@link #stop(int, Runnable)}. */
+    public boolean stop(int timeout) {
+        return stop(timeout, null);
+    }
+
+    /**
+     * Stops listening, gives running exchanges {@code timeout} milliseconds to finish, interrupts their handlers and cuts what is left.
+     * Then calls {@code callback}. The pool is shut down, whoever made it. Returns false if the server was not running.
+     */
+    public boolean stop(int timeout, Runnable callback) {
+        if (!status.compareAndSet(Status.RUNNING, Status.STOPPING)) {
+            return false;
+        }
+        boolean interrupted = false;
+        Native.drain(id);
+        try {
+            drain(timeout);
+        } catch (InterruptedException e) {
+            interrupted = true;
+        }
+        application.executor().shutdownNow();
+        Worker.interruptAll(application);
+        Native.close(id);
+        stopped.countDown();
+        interrupted |= joinUninterruptibly();
+        status.set(Status.STOPPED);
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        if (callback != null) {
+            callback.run();
+        }
+        return true;
+    }
+
+    /** Returns true while the server's thread lives. */
+    public boolean isAlive() {
+        return thread.isAlive();
+    }
+
+    /** Returns the port the server is, or was, bound to; -1 for a Unix socket. */
+    public int getPort() {
+        return port;
+    }
+
+    /** Returns where the server is in its life. */
+    public Status getStatus() {
+        return status.get();
+    }
+
+    /** Waits until the server has stopped. */
+    public void join() throws InterruptedException {
+        thread.join();
+    }
+
+    private void drain(int timeout) throws InterruptedException {
+        if (timeout <= 0) {
+            return;
+        }
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeout);
+        // The pool works until the last exchange is over: streamed bodies run on it.
+        application.awaitDrained(timeout, TimeUnit.MILLISECONDS);
+        application.executor().shutdown();
+        application.executor().awaitTermination(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+    }
+
+    private boolean joinUninterruptibly() {
+        boolean interrupted = false;
+        while (thread.isAlive()) {
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        return interrupted;
+    }
+
+    private void awaitStopped() {
+        boolean done = false;
+        while (!done) {
+            try {
+                stopped.await();
+                done = true;
+            } catch (InterruptedException e) {
+                // Only stop ends this thread.
+            }
+        }
+    }
+}

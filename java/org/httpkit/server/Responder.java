@@ -1,0 +1,113 @@
+package org.httpkit.server;
+
+import clojure.lang.IPersistentMap;
+import clojure.lang.PersistentArrayMap;
+import java.io.IOException;
+import java.util.Map;
+import org.httpkit.engine.Keywords;
+import org.httpkit.engine.Native;
+import org.httpkit.engine.ResponseWriter;
+import org.httpkit.engine.Worker;
+
+/**
+ * Decides how an exchange is answered: by what its handler returned, by an error, or by refusal, each with its log entry and event.
+ *
+ * <p>Never throws. The results are those of {@link AnswerSender}: the length of a block in the worker's buffer, or 0.
+ */
+final class Responder {
+    private static final IPersistentMap PLAIN_TEXT =
+        PersistentArrayMap.EMPTY.assoc("Content-Type", "text/plain; charset=utf-8");
+    private static final IPersistentMap PLAIN_TEXT_RETRY = PLAIN_TEXT.assoc("Retry-After", "1");
+
+    private final AnswerSender sender;
+    private final Telemetry telemetry;
+    private final boolean exposeErrors;
+
+    Responder(AnswerSender sender, Telemetry telemetry, boolean exposeErrors) {
+        this.sender = sender;
+        this.telemetry = telemetry;
+        this.exposeErrors = exposeErrors;
+    }
+
+    /** Answers with what a handler returned. */
+    int respond(AsyncChannel channel, Object result, Worker worker) {
+        try {
+            if (result == null) {
+                int sent = answer(channel, worker, 404, null, null);
+                return counted(channel, sent, telemetry.names().serverStatus404);
+            }
+            Map<?, ?> response = (Map<?, ?>) result;
+            Object body = response.get(Keywords.BODY);
+            if (body instanceof AsyncChannel) {
+                ((AsyncChannel) body).hijack();
+                return 0;
+            }
+            int status = ResponseWriter.status(response.get(Keywords.STATUS));
+            int sent = answer(channel, worker, status, response.get(Keywords.HEADERS), body);
+            return counted(channel, sent, telemetry.hasEvents() ? telemetry.names().serverStatusPrefix + status : null);
+        } catch (Throwable failure) {
+            return fail(channel, failure, worker);
+        }
+    }
+
+    /** Answers with 500, unless the handler sent something before it failed: its channel is then still the application's. */
+    int fail(AsyncChannel channel, Throwable failure, Worker worker) {
+        telemetry.error(channel.requestLine(), failure);
+        if (channel.isStarted()) {
+            return 0;
+        }
+        String text = exposeErrors ? failure.getMessage() : "Internal Server Error";
+        return lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
+    }
+
+    /** Answers with 503: the pool takes no more requests. */
+    int refuse(AsyncChannel channel, Throwable rejection, Worker worker) {
+        telemetry.error("failed to submit task to executor service", rejection);
+        return lastResort(channel, worker, 503, PLAIN_TEXT_RETRY, "Server unavailable, please try again",
+            telemetry.names().serverStatus503);
+    }
+
+    /** Answers with 500 an exchange of which only the handle is known: the engine refused the answer made for it. */
+    void replaceInvalid(long connection, int exchange, String message) {
+        telemetry.error("invalid response", new IllegalArgumentException(message));
+        ResponseWriter writer = ResponseWriter.acquire();
+        try {
+            writer.head(500, PLAIN_TEXT);
+            writer.body(exposeErrors ? message : "Internal Server Error");
+            Native.respond(connection, exchange, writer.block(), writer.length());
+        } finally {
+            writer.release();
+        }
+        telemetry.event(telemetry.names().serverStatus500);
+    }
+
+    private int answer(AsyncChannel channel, Worker worker, int status, Object headers, Object body)
+        throws IOException {
+        return sender.answer(channel, worker, AsyncChannel.ANSWERED, false, status, headers, body);
+    }
+
+    private int lastResort(
+        AsyncChannel channel, Worker worker, int status, IPersistentMap headers, String text, String event) {
+        try {
+            return counted(channel, answer(channel, worker, status, headers, text), event);
+        } catch (Throwable failure) {
+            telemetry.error(channel.requestLine(), failure);
+            Native.abort(channel.connection(), channel.exchange());
+            return 0;
+        }
+    }
+
+    private int counted(AsyncChannel channel, int sent, String event) {
+        if (sent == AnswerSender.IGNORED) {
+            if (channel.isAnsweredThroughChannel()) {
+                String message = "Response ignored: " + channel.requestLine() + " was answered through its channel";
+                telemetry.warn(message, new IllegalStateException(message));
+            }
+            return 0;
+        }
+        if (event != null) {
+            telemetry.event(event);
+        }
+        return sent;
+    }
+}

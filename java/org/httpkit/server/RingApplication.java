@@ -1,0 +1,188 @@
+package org.httpkit.server;
+
+import clojure.lang.IFn;
+import clojure.lang.IPersistentMap;
+import java.io.IOException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import org.httpkit.engine.Application;
+import org.httpkit.engine.RequestReader;
+import org.httpkit.engine.Worker;
+
+/**
+ * A Ring handler as the engine's application: dispatches requests and hands the engine's news to whom they concern.
+ *
+ * <p>Keeps nothing for an ordinary exchange; only those that outlive their request (streams, channels) are registered.
+ */
+public final class RingApplication extends Application {
+    private static final int CONTENT_TOO_LARGE = 413;
+    private static final int URI_TOO_LONG = 414;
+    private static final int HEADERS_TOO_LARGE = 431;
+
+    private final IFn handler;
+    private final boolean ringAsync;
+    private final ExecutorService executor;
+    private final Telemetry telemetry;
+    private final AnswerSender sender;
+    private final Responder responder;
+    private final ConcurrentMap<ExchangeKey, ExchangeListener> listeners = new ConcurrentHashMap<>();
+    private final CountDownLatch drained = new CountDownLatch(1);
+
+    /** Serves {@code handler}; what must not run on an engine thread runs on {@code executor}. */
+    public RingApplication(
+        IFn handler,
+        boolean ringAsync,
+        ExecutorService executor,
+        Telemetry telemetry,
+        boolean legacyContentLength,
+        boolean exposeErrors,
+        ClassLoader classLoader) {
+        super(classLoader);
+        this.handler = handler;
+        this.ringAsync = ringAsync;
+        this.executor = executor;
+        this.telemetry = telemetry;
+        this.sender = new AnswerSender(this, telemetry, legacyContentLength);
+        this.responder = new Responder(sender, telemetry, exposeErrors);
+    }
+
+    ExecutorService executor() {
+        return executor;
+    }
+
+    Telemetry telemetry() {
+        return telemetry;
+    }
+
+    AnswerSender sender() {
+        return sender;
+    }
+
+    @Override
+    protected int request(Worker worker, RequestReader request, long connection, int exchange) {
+        AsyncChannel channel = new AsyncChannel(this, connection, exchange, request);
+        IPersistentMap ringRequest = request.ringRequest(channel, System.nanoTime());
+        if (request.isInPlace()) {
+            Object outer = worker.begin(this);
+            try {
+                return handle(channel, ringRequest, worker);
+            } finally {
+                worker.end(this, outer);
+            }
+        }
+        try {
+            executor.execute(() -> handle(channel, ringRequest, null));
+            return 0;
+        } catch (RejectedExecutionException rejection) {
+            return responder.refuse(channel, rejection, worker);
+        }
+    }
+
+    private int handle(AsyncChannel channel, IPersistentMap request, Worker worker) {
+        if (ringAsync) {
+            new RingCompletion(responder, channel).run(handler, request);
+            return 0;
+        }
+        Object response;
+        try {
+            response = handler.invoke(request);
+        } catch (Throwable failure) {
+            return responder.fail(channel, failure, worker);
+        }
+        return responder.respond(channel, response, worker);
+    }
+
+    /** Runs a task of the server's own on the pool, or on a thread for it alone when the pool takes no more. */
+    void execute(Runnable task) {
+        try {
+            executor.execute(task);
+        } catch (RejectedExecutionException rejection) {
+            Thread thread = new Thread(task, "http-kit-server-overflow");
+            thread.setDaemon(true);
+            thread.start();
+        }
+    }
+
+    void register(AsyncChannel channel, ExchangeListener listener) {
+        listeners.put(new ExchangeKey(channel.connection(), channel.exchange()), listener);
+    }
+
+    boolean registerIfAbsent(AsyncChannel channel, ExchangeListener listener) {
+        return listeners.putIfAbsent(new ExchangeKey(channel.connection(), channel.exchange()), listener) == null;
+    }
+
+    void unregister(AsyncChannel channel) {
+        listeners.remove(new ExchangeKey(channel.connection(), channel.exchange()));
+    }
+
+    /** Closes a body source; a failure to do so is worth no more than a warning. */
+    void close(BodySource source) {
+        try {
+            source.close();
+        } catch (IOException | RuntimeException failure) {
+            telemetry.warn("failed to close " + source.description(), failure);
+        }
+    }
+
+    /** Runs close callbacks where no caller is left to hear of their failure. */
+    void reportCloseErrors(Runnable callbacks) {
+        try {
+            callbacks.run();
+        } catch (Throwable failure) {
+            telemetry.error("on close handler", failure);
+            telemetry.event(telemetry.names().serverChannelCloseError);
+        }
+    }
+
+    /** Waits until the engine has no connection left. Returns false when the time is up. */
+    boolean awaitDrained(long timeout, TimeUnit unit) throws InterruptedException {
+        return drained.await(timeout, unit);
+    }
+
+    @Override
+    protected void writable(long connection, int exchange) {
+        ExchangeListener listener = listeners.get(new ExchangeKey(connection, exchange));
+        if (listener != null) {
+            listener.writable();
+        }
+    }
+
+    @Override
+    protected void closed(long connection, int exchange, int cause) {
+        ExchangeListener listener = listeners.remove(new ExchangeKey(connection, exchange));
+        if (listener != null) {
+            listener.closed(cause);
+        }
+    }
+
+    @Override
+    protected void rejected(int status) {
+        if (status == CONTENT_TOO_LARGE) {
+            telemetry.event(telemetry.names().serverStatus413);
+        } else if (status == URI_TOO_LONG) {
+            telemetry.event(telemetry.names().serverStatus414);
+        } else if (status == HEADERS_TOO_LARGE) {
+            telemetry.processed(status);
+        }
+    }
+
+    @Override
+    protected void acceptFailed(String message) {
+        telemetry.error("accept incoming request", new IOException(message));
+        telemetry.event(telemetry.names().serverAcceptError);
+    }
+
+    @Override
+    protected void drained() {
+        drained.countDown();
+    }
+
+    @Override
+    protected void invalidResponse(long connection, int exchange, String message) {
+        responder.replaceInvalid(connection, exchange, message);
+    }
+}

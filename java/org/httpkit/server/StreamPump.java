@@ -1,0 +1,127 @@
+package org.httpkit.server;
+
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import org.httpkit.engine.Native;
+import org.httpkit.engine.Scratch;
+
+/**
+ * Moves a body of unknown length to the client, no faster than the client takes it.
+ *
+ * <p>Runs on a thread until the engine's window is full, then lets the thread go and is submitted again when there is room. Whatever
+ * ends it, the source is closed once, and an answer that could not be completed never looks complete.
+ */
+final class StreamPump implements ExchangeListener, Runnable {
+    /** How many pieces an engine thread moves before it leaves the rest to the pool: a client as fast as the body keeps it busy. */
+    private static final int PIECES_IN_PLACE = 16;
+
+    private enum State {
+        RUNNING,
+        /** The window is full; {@code writable} will submit the pump. */
+        PARKED,
+        /** {@code writable} came before the thread that met the full window could park. */
+        RESUMED,
+    }
+
+    private final RingApplication application;
+    private final AsyncChannel channel;
+    private final BodySource source;
+    private final AtomicReference<State> state = new AtomicReference<>(State.RUNNING);
+    private final AtomicBoolean ended = new AtomicBoolean();
+
+    StreamPump(RingApplication application, AsyncChannel channel, BodySource source) {
+        this.application = application;
+        this.channel = channel;
+        this.source = source;
+    }
+
+    /** Starts the answer with its head and first piece, and goes on with the rest, for which it uses the same array. */
+    void start(byte[] head, int headLength, byte[] piece, int count, boolean inPlace) {
+        application.register(channel, this);
+        int sent;
+        try {
+            sent = Native.startStream(channel.connection(), channel.exchange(), head, headLength);
+        } catch (Throwable e) {
+            application.unregister(channel);
+            throw e;
+        }
+        if (sent != Native.NOT_OPEN) {
+            sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, false);
+        }
+        if (sent == Native.NOT_OPEN) {
+            end();
+        } else if (sent == Native.ACCEPTED || !park()) {
+            pump(piece, inPlace ? PIECES_IN_PLACE : Integer.MAX_VALUE);
+        }
+    }
+
+    @Override
+    public void run() {
+        byte[] piece = Scratch.take();
+        try {
+            pump(piece, Integer.MAX_VALUE);
+        } finally {
+            Scratch.give(piece);
+        }
+    }
+
+    @Override
+    public void writable() {
+        if (state.compareAndSet(State.PARKED, State.RUNNING)) {
+            application.execute(this);
+        } else {
+            state.compareAndSet(State.RUNNING, State.RESUMED);
+        }
+    }
+
+    @Override
+    public void closed(int cause) {
+        // Closing is user code. It also wakes a thread that waits in read for a body nobody wants any more.
+        application.execute(this::end);
+    }
+
+    private void pump(byte[] piece, int pieces) {
+        try {
+            for (int moved = 0; !ended.get(); moved++) {
+                if (moved == pieces) {
+                    application.execute(this);
+                    return;
+                }
+                int count = source.read(piece);
+                int sent = Native.send(
+                    channel.connection(), channel.exchange(), piece, 0, Math.max(count, 0), count < 0);
+                if (count < 0 || sent == Native.NOT_OPEN) {
+                    end();
+                } else if (sent == Native.FULL && park()) {
+                    return;
+                }
+            }
+        } catch (Throwable failure) {
+            fail(failure);
+        }
+    }
+
+    /** Returns true if the pump is parked, false if there is room again already. */
+    private boolean park() {
+        if (state.compareAndSet(State.RUNNING, State.PARKED)) {
+            return true;
+        }
+        state.set(State.RUNNING);
+        return false;
+    }
+
+    private void fail(Throwable failure) {
+        if (!ended.get()) {
+            Native.abort(channel.connection(), channel.exchange());
+            application.telemetry().error(channel.requestLine(), failure);
+            end();
+        }
+    }
+
+    private void end() {
+        if (ended.compareAndSet(false, true)) {
+            application.unregister(channel);
+            application.close(source);
+        }
+    }
+}
