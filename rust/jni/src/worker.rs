@@ -132,7 +132,8 @@ impl Worker {
         // SAFETY: the worker is on its own thread, so `environment` is this thread's; no exception is pending, as every
         // call that may throw is followed by a check; the id and the arguments are those of
         // `int Worker.request(Application, long, int, int, byte[])`. The call creates no local reference here. Java
-        // writes to the buffer meanwhile, and no Rust reference to it is alive.
+        // writes to the buffer meanwhile, and no Rust reference to it is alive. An exception is described and cleared
+        // by raw calls, since `Env` would put it aside and throw it again.
         let (returned, thrown) = unsafe {
             let functions = &**self.environment;
             let returned = (functions.v1_1.CallIntMethodA)(
@@ -141,13 +142,14 @@ impl Worker {
                 self.classes.worker_request.into_raw(),
                 arguments.as_ptr(),
             );
-            (returned, (functions.v1_2.ExceptionCheck)(self.environment))
+            let thrown = (functions.v1_2.ExceptionCheck)(self.environment);
+            if thrown {
+                (functions.v1_1.ExceptionDescribe)(self.environment);
+                (functions.v1_1.ExceptionClear)(self.environment);
+            }
+            (returned, thrown)
         };
         if thrown {
-            jvm::with_env(|env| {
-                jvm::describe_and_clear(env);
-                Ok(())
-            })?;
             return Err(Error::JavaException);
         }
         usize::try_from(returned).map_err(|_| Error::IndexOutOfBounds)
