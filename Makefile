@@ -20,13 +20,16 @@ help: ## List the targets
 
 build: native classes ## Build the native library and the Java classes
 
+# The library names source files in its panic messages: not by the paths of the machine that built it.
+SOURCE_PATHS := '--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates', \
+  '--remap-path-prefix=$(CURDIR)=.'
+
 native:
 	@scripts/require cargo
-	cargo build --release --package httpkit-jni
+	cargo build --release --package httpkit-jni --config "build.rustflags=[$(SOURCE_PATHS)]"
 	@mkdir -p $(STAGE)
-	@# A rename: a JVM that reads the old file meanwhile keeps it whole.
-	@cmp -s target/release/$(LIBRARY) $(STAGE)/$(LIBRARY) || \
-	  { cp target/release/$(LIBRARY) $(STAGE)/.$(LIBRARY) && mv $(STAGE)/.$(LIBRARY) $(STAGE)/$(LIBRARY); }
+	@# Debug symbols, four fifths of the file, stay in target/release. The rename leaves no JVM with half a file.
+	@strip -S -o $(STAGE)/.$(LIBRARY) target/release/$(LIBRARY) && mv $(STAGE)/.$(LIBRARY) $(STAGE)/$(LIBRARY)
 
 classes:
 	@scripts/require lein javac

@@ -65,7 +65,7 @@
 
 (deftest a-slow-handler-does-not-hold-others-up
   (let [client (http/client)
-        slow (http/send-async client {:url (str *address* "/slow?seconds=1")})]
+        slow (http/send-async client {:url (str *address* "/slow?seconds=2")})]
     (is (= 200 (:status (http/send-request client {:url (str *address* "/hello")}))))
     (is (not (.isDone slow)) "the quick answer came first")
-    (is (= "That took 1 seconds.\n" (:body (.get slow))))))
+    (is (= "That took 2 seconds.\n" (:body (.get slow))))))
