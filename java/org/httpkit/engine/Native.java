@@ -42,7 +42,10 @@ public final class Native {
     /** Answers an exchange with a response block that carries the whole body. */
     public static native int respond(long connection, int exchange, byte[] block, int length);
 
-    /** Answers an exchange with a body the engine reads from the array as the client takes it; the array must not change. */
+    /**
+     * Answers an exchange with a body of its own. Up to 64 KiB are copied; of a larger body the engine keeps the array and reads it as
+     * the client takes it, so it must not change.
+     */
     public static native int respondBytes(
         long connection, int exchange, byte[] block, int length, byte[] body, int offset, int count);
 

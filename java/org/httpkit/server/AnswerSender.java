@@ -8,7 +8,6 @@ import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import org.httpkit.engine.FileNames;
 import org.httpkit.engine.Native;
 import org.httpkit.engine.ResponseWriter;
@@ -167,9 +166,7 @@ final class AnswerSender {
             int count = source.fill(piece);
             if (count < piece.length) {
                 application.close(source);
-                // The engine keeps an array that is not copied into the block, and the piece is wanted back.
-                byte[] bytes = count > ResponseWriter.INLINE_BODY && !channel.isHead() ? Arrays.copyOf(piece, count) : piece;
-                return sendBytes(channel, worker, claimed, writer, bytes, 0, count);
+                return sendBytes(channel, worker, claimed, writer, piece, 0, count);
             }
             if (channel.isHead()) {
                 application.close(source);
