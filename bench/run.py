@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Compares httpkit-rs with a bare hyper server and, when HTTPKIT_CLASSPATH is set, with http-kit.
+
+Prints a report and keeps it, dated, in bench/results. README.md beside this file says what
+each scenario does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import shlex
+import signal
+import sys
+
+import machine
+import memory
+import peers
+import report
+import throughput
+from process import ServerFailed
+from quiet import alone
+from scenarios import SCENARIOS, LoadScenario
+
+
+def _arguments() -> argparse.Namespace:
+    names = ",".join(scenario.name for scenario in SCENARIOS)
+    families = ",".join((peers.OURS, peers.HYPER, peers.HTTP_KIT))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default=names, help=f"comma-separated, from: {names}")
+    parser.add_argument("--peer", default=families, help=f"comma-separated, from: {families}")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each server (5)")
+    parser.add_argument("--seconds", type=float, default=5, help="length of a round (5)")
+    parser.add_argument("--warm-up", type=float, default=10, help="seconds before round 1 (10)")
+    parser.add_argument("--patience", type=float, default=30,
+                        help="seconds that each round waits for a quiet machine (30)")
+    parser.add_argument("--java-options", default="", help="given to every JVM, shell-quoted")
+    parser.add_argument("--no-file", action="store_true", help="print the report, keep no file")
+    arguments = parser.parse_args()
+    arguments.scenario = _chosen(parser, "scenario", arguments.scenario, names)
+    arguments.peer = _chosen(parser, "peer", arguments.peer, families)
+    if arguments.rounds < 1 or arguments.seconds <= 0 or arguments.warm_up <= 0:
+        parser.error("--rounds, --seconds and --warm-up must be positive")
+    return arguments
+
+
+def _chosen(parser: argparse.ArgumentParser, option: str, given: str, known: str) -> set[str]:
+    chosen = set(given.split(","))
+    unknown = chosen - set(known.split(","))
+    if unknown:
+        parser.error(f"--{option} knows {known}, not {', '.join(sorted(unknown))}")
+    return chosen
+
+
+def _measure(scenario, contestants: list[peers.Peer], arguments: argparse.Namespace):
+    """The results of one scenario, by peer."""
+    print(f"{scenario.name}: {scenario.title}", file=sys.stderr, flush=True)
+    java_options = tuple(shlex.split(arguments.java_options))
+    if isinstance(scenario, LoadScenario):
+        rounds = throughput.Rounds(arguments.rounds, arguments.seconds, arguments.warm_up,
+                                   arguments.patience)
+        return throughput.run(scenario, contestants, rounds, java_options)
+    results = {}
+    for peer in contestants:
+        results[peer] = getattr(memory, scenario.measure)(peer, java_options)
+        print(f"  {peer.name}: {results[peer]}", file=sys.stderr, flush=True)
+    return results
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    machine.check_tools()
+    families = {family for family in arguments.peer if peers.available(family)}
+    peers.prepare(families)
+    began = datetime.datetime.now(datetime.timezone.utc)
+    conditions = [
+        ("date", began.strftime("%Y-%m-%d %H:%M UTC")),
+        ("machine", machine.processor()),
+        ("versions", machine.versions(families)),
+        ("command", shlex.join(["python3", "bench/run.py", *sys.argv[1:]])),
+        ("load average before", machine.load_average()),
+    ]
+    measured = []
+    for scenario in SCENARIOS:
+        contestants = [peer for peer in scenario.peers if peer.family in families]
+        if scenario.name in arguments.scenario and contestants:
+            results = _measure(scenario, contestants, arguments)
+            measured.append((scenario, results))
+            print("\n".join(report.section(scenario, results)), flush=True)
+    text = report.document(conditions, measured)
+    print("\n".join(report.goals(measured)))
+    if not arguments.no_file:
+        path = peers.BENCH / "results" / began.strftime("%Y-%m-%d-%H%M.md")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(f"\nkept in {os.path.relpath(path)}")
+
+
+def _end(number: int, _frame) -> None:
+    # As an exception, so that every `with` block ends its server on the way out.
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
+        arguments = _arguments()
+        with alone(peers.ROOT / "target" / "bench" / "lock"):
+            _run(arguments)
+    except (peers.PeerMissing, ServerFailed) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
