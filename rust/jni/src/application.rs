@@ -13,7 +13,7 @@ use jni::signature::{Primitive, ReturnType};
 use jni::sys::jvalue;
 
 use crate::classes::Classes;
-use crate::errors::{invalid_head_text, panic_text};
+use crate::errors::{invalid_head_text, panic_text, report};
 use crate::fault::{self, Point};
 use crate::jvm;
 use crate::wire::{Malformed, RequestBlock, ResponseBlock};
@@ -60,7 +60,7 @@ impl JavaApplication {
             // Described when it was caught.
             Err(Error::JavaException) => refuse(exchange, 500),
             Err(error) => {
-                eprintln!("httpkit: cannot hand a request to the application: {error}");
+                report(format_args!("cannot hand a request to the application: {error}"));
                 refuse(exchange, 500);
             }
         }
@@ -86,7 +86,7 @@ impl JavaApplication {
         });
         match outcome {
             None | Some(Ok(()) | Err(Error::JavaException)) => {}
-            Some(Err(error)) => eprintln!("httpkit: cannot call the application: {error}"),
+            Some(Err(error)) => report(format_args!("cannot call the application: {error}")),
         }
     }
 
@@ -176,7 +176,7 @@ fn guarded<R>(action: impl FnOnce() -> R) -> Option<R> {
     match catch_unwind(AssertUnwindSafe(action)) {
         Ok(value) => Some(value),
         Err(payload) => {
-            eprintln!("httpkit: a panic in an up-call: {}", panic_text(payload.as_ref()));
+            report(format_args!("a panic in an up-call: {}", panic_text(payload.as_ref())));
             // Its destructor may panic as well.
             std::mem::forget(payload);
             None

@@ -7,6 +7,7 @@ use jni::refs::Global;
 use jni::sys::jint;
 
 use crate::array::signed_mut;
+use crate::errors::report;
 use crate::jvm;
 
 /// The unsent part of a `byte[]`. Java must not change the array before the response is out, as with http-kit.
@@ -45,7 +46,7 @@ impl BodySource for ArrayBody {
             }
             Err(error) => {
                 // 0 makes the engine cut the connection: the client must not take the part for the whole.
-                eprintln!("httpkit: cannot read a response body: {error}");
+                report(format_args!("cannot read a response body: {error}"));
                 0
             }
         }

@@ -1,7 +1,8 @@
 //! Failures of an export, and the Java exceptions they become.
 
 use std::any::Any;
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 
 use httpkit_engine::{InvalidHead, StartError};
 use jni::Env;
@@ -142,5 +143,85 @@ fn throw(env: &mut Env<'_>, class: &JNIStr, message: &str) {
     // `?` would leave the native method; this is its last act anyway.
     if !env.exception_check() {
         let _ = env.throw_new(class, JNIString::from(message));
+    }
+}
+
+/// Writes a line on standard error. Unlike `eprintln!` it does not panic when the reader of a pipe has gone.
+pub(crate) fn report(message: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "httpkit: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use httpkit_engine::{InvalidHead, StartError};
+    use jni::errors::{Error, JniError};
+    use jni::jni_str;
+
+    use super::{Failure, panic_text};
+    use crate::wire::Malformed;
+
+    fn exception(failure: &Failure) -> (String, String) {
+        let (class, message) = failure.exception();
+        (class.to_string(), message)
+    }
+
+    fn start(kind: io::ErrorKind) -> String {
+        let failure = Failure::Start(StartError { address: "0.0.0.0:80".to_owned(), source: kind.into() });
+        exception(&failure).0
+    }
+
+    #[test]
+    fn refused_heads_have_the_texts_of_http_kit() {
+        let table = [
+            (InvalidHead::Status(99), "Invalid HTTP status code: 99"),
+            (InvalidHead::HeaderName(b"a b\xE9".to_vec()), "Invalid HTTP header name: a b\u{FFFD}"),
+            (InvalidHead::HeaderValue, "Invalid character in HTTP header value"),
+        ];
+        for (invalid, text) in table {
+            let expected = ("java/lang/IllegalArgumentException".to_owned(), text.to_owned());
+            assert_eq!(exception(&invalid.into()), expected);
+        }
+        assert_eq!(exception(&Malformed("text").into()).1, "text");
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_bound_is_a_bind_exception() {
+        for kind in [io::ErrorKind::AddrInUse, io::ErrorKind::AddrNotAvailable, io::ErrorKind::PermissionDenied] {
+            assert_eq!(start(kind), "java/net/BindException");
+        }
+        assert_eq!(start(io::ErrorKind::OutOfMemory), "java/io/IOException");
+    }
+
+    #[test]
+    fn the_number_of_a_system_error_is_left_out() {
+        // ENOENT and its text are the same on every Unix.
+        let error = io::Error::from_raw_os_error(2);
+        let expected = ("java/io/FileNotFoundException".to_owned(), "/x (No such file or directory)".to_owned());
+        if cfg!(unix) {
+            assert_eq!(exception(&Failure::File { path: "/x".to_owned(), error }), expected);
+        }
+    }
+
+    #[test]
+    fn jni_failures_become_the_exceptions_java_would_throw() {
+        let table = [
+            (Error::NullPtr("block"), jni_str!("java/lang/NullPointerException")),
+            (Error::IndexOutOfBounds, jni_str!("java/lang/ArrayIndexOutOfBoundsException")),
+            (Error::JniCall(JniError::NoMemory), jni_str!("java/lang/OutOfMemoryError")),
+            (Error::JniCall(JniError::Unknown), jni_str!("java/lang/InternalError")),
+        ];
+        for (error, class) in table {
+            assert_eq!(Failure::from(error).exception().0.to_string(), class.to_string());
+        }
+        assert_eq!(exception(&Failure::NoServer).0, "java/lang/IllegalStateException");
+    }
+
+    #[test]
+    fn a_panic_without_a_text_has_a_text() {
+        assert_eq!(panic_text(&"static"), "static");
+        assert_eq!(panic_text(&String::from("owned")), "owned");
+        assert_eq!(panic_text(&7), "no message");
     }
 }

@@ -2,13 +2,11 @@
 //!
 //! An id is a slot and the slot's generation, so that an id whose server is gone never names another server.
 
-use std::sync::LazyLock;
-
 use httpkit_engine::Server;
 use parking_lot::Mutex;
 
 /// The servers of the process.
-pub(crate) static SERVERS: LazyLock<Table<Server>> = LazyLock::new(Table::new);
+pub(crate) static SERVERS: Table<Server> = Table::new();
 
 /// Values by generational id. Ids are positive and unique for as long as 2^31 values have not passed through one slot.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ use jni::{Env, sys};
 
 use crate::array::signed;
 use crate::classes::Classes;
+use crate::errors::report;
 use crate::jvm;
 use crate::wire::RequestBlock;
 
@@ -43,8 +44,8 @@ fn thread_started() {
     match std::panic::catch_unwind(start) {
         Ok(Ok(())) => {}
         // Requests on this thread are then served by workers of their own, or refused.
-        Ok(Err(error)) => eprintln!("httpkit: cannot attach a runtime thread to the JVM: {error}"),
-        Err(_) => eprintln!("httpkit: a panic while attaching a runtime thread to the JVM"),
+        Ok(Err(error)) => report(format_args!("cannot attach a runtime thread to the JVM: {error}")),
+        Err(_) => report(format_args!("a panic while attaching a runtime thread to the JVM")),
     }
 }
 
@@ -54,7 +55,7 @@ fn thread_stopping() {
         jvm::detach();
     };
     if std::panic::catch_unwind(stop).is_err() {
-        eprintln!("httpkit: a panic while detaching a runtime thread from the JVM");
+        report(format_args!("a panic while detaching a runtime thread from the JVM"));
     }
 }
 
