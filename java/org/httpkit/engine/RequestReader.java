@@ -31,8 +31,8 @@ public final class RequestReader {
     private Integer port = 80;
     private String contentType;
 
-    /** Takes the next request. */
-    void read(ByteBuffer buffer, int length, byte[] separateBody) {
+    /** Takes the next request: {@code length} bytes of block in the buffer, and its body if that travels apart. */
+    public void read(ByteBuffer buffer, int length, byte[] separateBody) {
         if (length > block.length || block.length > KEPT_BLOCK) {
             block = new byte[Math.max(length, INITIAL_BLOCK)];
         }

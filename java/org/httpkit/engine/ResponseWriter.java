@@ -96,10 +96,12 @@ public final class ResponseWriter {
         length = Wire.RESPONSE_HEAD;
         headerCount = 0;
         handlerLength = NO_LENGTH;
-        if (headers instanceof IKVReduce) {
-            ((IKVReduce) headers).kvreduce(headerReducer, null);
-        } else if (headers != null) {
-            for (Map.Entry<?, ?> entry : ((Map<?, ?>) headers).entrySet()) {
+        // Vectors reduce with keys as well, but they are no headers.
+        Map<?, ?> map = (Map<?, ?>) headers;
+        if (map instanceof IKVReduce) {
+            ((IKVReduce) map).kvreduce(headerReducer, null);
+        } else if (map != null) {
+            for (Map.Entry<?, ?> entry : map.entrySet()) {
                 header(entry.getKey(), entry.getValue());
             }
         }
