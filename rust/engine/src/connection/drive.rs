@@ -322,8 +322,8 @@ impl Connection {
         }
         state.http.close();
         state.flags.linger_wanted = true;
+        state.notices.rejected = Some(rejection.status);
         self.flush(state);
-        self.server.application.rejected(rejection.status);
     }
 }
 

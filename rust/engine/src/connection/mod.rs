@@ -82,6 +82,7 @@ struct Flags {
 struct Notices {
     writable: bool,
     closed: Option<CloseCause>,
+    rejected: Option<u16>,
     wake: bool,
 }
 
@@ -197,6 +198,9 @@ impl Connection {
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        if let Some(status) = notices.rejected {
+            self.server.application.rejected(status);
         }
         if notices.writable {
             self.server.application.writable(id);
