@@ -61,7 +61,8 @@
     (let [{:keys [^bytes body]} (http/send-for-bytes (http/client) {:url (str *address* "/zeros?count=5000001")})]
       (is (Arrays/equals body (byte-array 5000001)))))
   (testing "a lazy sequence"
-    (is (= (string/join (for [n (range 1 11)] (str "tick " n "\n"))) (:body (fetch "/ticks"))))))
+    (is (= (string/join (for [n (range 1 100001)] (str "line " n "\n"))) (:body (fetch "/lines"))))
+    (is (= "line 1\nline 2\n" (:body (fetch "/lines?count=2"))))))
 
 (deftest a-slow-handler-does-not-hold-others-up
   (let [client (http/client)

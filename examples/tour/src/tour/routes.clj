@@ -66,13 +66,12 @@
     (Thread/sleep (* 1000 seconds))
     (text (str "That took " seconds " seconds.\n"))))
 
-(defn- ticks
-  "Answers with a lazy sequence: each line is sent when it is realized."
-  [_request]
-  ;; iterate, not range: a chunked sequence would realize all lines before the first is sent.
-  (text (for [tick (take 10 (iterate inc 1))]
-          (do (Thread/sleep 300)
-              (str "tick " tick "\n")))))
+(defn- lines
+  "Answers with a lazy sequence, realized as the client takes it: any number of lines, never all in memory."
+  [request]
+  (let [n (long (number-parameter request "count" 100000 1000000000))]
+    (text (for [number (range 1 (inc n))]
+            (str "line " number "\n")))))
 
 (defn- zeros
   "Answers with an InputStream of any length, which is never in memory as a whole."
@@ -105,7 +104,7 @@
    [:put "/upload"] upload
    [:get "/download"] download
    [:get "/slow"] slow
-   [:get "/ticks"] ticks
+   [:get "/lines"] lines
    [:get "/zeros"] zeros
    [:get "/request"] show-request
    [:post "/request"] show-request
