@@ -3,7 +3,7 @@
 //! Every line must end in CR LF and keep to its limit. The scanner keeps its place between calls, so a client that sends one
 //! byte at a time costs no more than one that sends the head whole.
 
-use memchr::memchr;
+use memchr::memchr2;
 
 use super::machine::Limits;
 use super::rejection::Rejection;
@@ -31,22 +31,29 @@ impl HeadScanner {
         self.scanned > self.skipped
     }
 
-    /// Looks at the bytes not seen yet. `input` starts at the same byte in every call for one head.
+    /// Looks at the bytes not seen yet. `input` starts at the same byte in every call for one head. What is refused, and why, is
+    /// settled by the first byte that breaks a rule: however the head was cut into reads, the verdict is the same.
     #[inline]
     pub(super) fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<Option<HeadSpan>, Rejection> {
-        let max_line = limits.max_line as usize;
         let mut line_start = self.line_start as usize;
         let mut from = self.scanned as usize;
-        while let Some(found) = memchr(b'\n', &input[from..]) {
-            let newline = from + found;
-            if newline == line_start || input[newline - 1] != b'\r' {
+        while let Some(found) = memchr2(b'\r', b'\n', &input[from..]) {
+            let end = from + found;
+            if input[end] == b'\n' {
+                self.check_length(line_start, end, limits)?;
                 return Err(Rejection::BARE_LF);
             }
-            let next = newline + 1;
-            if next - line_start > max_line {
-                return Err(self.too_long());
+            self.check_length(line_start, end + 1, limits)?;
+            match input.get(end + 1) {
+                Some(b'\n') => {}
+                Some(_) => return Err(Rejection::BARE_CR),
+                None => return Ok(self.pause(end, line_start)),
             }
-            if next - line_start == 2 {
+            let next = end + 2;
+            if next > limits.max_head as usize {
+                return Err(Rejection::HEAD_TOO_LONG);
+            }
+            if end == line_start {
                 if self.lines > 0 {
                     return Ok(Some(HeadSpan { start: self.skipped as usize, end: next }));
                 }
@@ -61,36 +68,28 @@ impl HeadScanner {
                     return Err(Rejection::TOO_MANY_FIELDS);
                 }
             }
-            if next > limits.max_head as usize {
-                return Err(Rejection::HEAD_TOO_LONG);
-            }
             line_start = next;
             from = next;
         }
-        self.rest(input, line_start, limits)
+        self.check_length(line_start, input.len(), limits)?;
+        Ok(self.pause(input.len(), line_start))
     }
 
-    /// The last line is not complete: check what can be said of it already.
-    fn rest(&mut self, input: &[u8], line_start: usize, limits: &Limits) -> Result<Option<HeadSpan>, Rejection> {
-        let unseen = &input[line_start.max(self.scanned as usize).saturating_sub(1)..];
-        let mut from = 0;
-        while let Some(found) = memchr(b'\r', &unseen[from..]) {
-            let after = from + found + 1;
-            if after < unseen.len() && unseen[after] != b'\n' {
-                return Err(Rejection::BARE_CR);
-            }
-            from = after;
-        }
-        if input.len() - line_start >= limits.max_line as usize {
-            return Err(self.too_long());
-        }
-        if input.len() > limits.max_head as usize {
-            return Err(Rejection::HEAD_TOO_LONG);
-        }
-        // Both fit: max_head is a u32.
-        self.scanned = input.len() as u32;
+    /// More input is needed. Both offsets fit: max_head is a u32.
+    fn pause(&mut self, scanned: usize, line_start: usize) -> Option<HeadSpan> {
+        self.scanned = scanned as u32;
         self.line_start = line_start as u32;
-        Ok(None)
+        None
+    }
+
+    /// Bytes up to `reached` belong to a line that has not ended there.
+    #[inline]
+    fn check_length(&self, line_start: usize, reached: usize, limits: &Limits) -> Result<(), Rejection> {
+        let (line_limit, head_limit) = (line_start + limits.max_line as usize, limits.max_head as usize);
+        if reached < line_limit && reached <= head_limit {
+            return Ok(());
+        }
+        Err(if line_limit <= head_limit + 1 { self.too_long() } else { Rejection::HEAD_TOO_LONG })
     }
 
     fn too_long(&self) -> Rejection {
