@@ -1,0 +1,228 @@
+//! HTTP/1.1 conformance of the protocol core, without I/O: a table for every row of the fault model. Each input is played whole,
+//! one byte at a time and cut in two at every place; the verdict must be the same (row H17).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cases;
+mod driver;
+mod framing;
+mod heads;
+mod messages;
+mod naive;
+mod properties;
+mod responses;
+
+use std::collections::BTreeMap;
+
+use cases::{Case, chunked, with_line, with_request_line};
+use driver::{End, LIMITS, play, play_bytes, play_whole};
+
+fn all() -> Vec<Case> {
+    let mut all = framing::cases();
+    all.extend(heads::cases());
+    all.extend(messages::cases());
+    all
+}
+
+#[test]
+fn the_tables_hold_the_104_cases_of_the_fault_model() {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for case in all() {
+        *counts.entry(case.row).or_default() += 1;
+    }
+    let expected = [
+        ("H1", 4),
+        ("H2", 3),
+        ("H3", 7),
+        ("H4", 10),
+        ("H5", 14),
+        ("H6", 3),
+        ("H7", 3),
+        ("H8", 4),
+        ("H9", 12),
+        ("H10", 13),
+        ("H11", 1),
+        ("H12", 6),
+        ("H13", 5),
+        ("H14", 2),
+        ("H15", 11),
+        ("H16", 6),
+    ];
+    assert_eq!(counts, expected.into_iter().collect());
+    assert_eq!(counts.values().sum::<usize>(), 104);
+}
+
+fn check(rows: &[&str]) {
+    let chosen = all().into_iter().filter(|case| rows.contains(&case.row));
+    chosen.for_each(|case| case.check());
+}
+
+#[test]
+fn h1_h2_h3_lengths_that_could_be_read_in_two_ways() {
+    check(&["H1", "H2", "H3"]);
+}
+
+#[test]
+fn h4_transfer_codings() {
+    check(&["H4"]);
+}
+
+#[test]
+fn h5_h6_chunks() {
+    check(&["H5", "H6"]);
+}
+
+#[test]
+fn h7_trailers() {
+    check(&["H7"]);
+}
+
+#[test]
+fn h8_h9_line_ends_and_fields() {
+    check(&["H8", "H9"]);
+}
+
+#[test]
+fn h10_h11_request_lines() {
+    check(&["H10", "H11"]);
+    heads::before_the_request_line().iter().for_each(Case::check);
+}
+
+#[test]
+fn h12_hosts() {
+    check(&["H12"]);
+}
+
+#[test]
+fn h13_limits() {
+    check(&["H13"]);
+}
+
+#[test]
+fn h14_h15_h16_methods_prefixes_features() {
+    check(&["H14", "H15", "H16"]);
+}
+
+#[test]
+fn h7_a_trailer_never_becomes_a_header() {
+    let input = chunked("5\r\nhello\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\nX-Checksum: 12\r\n\r\n");
+    for outcome in [play_whole(&input, &LIMITS), play_bytes(&input, &LIMITS)] {
+        let names: Vec<&str> = outcome.requests[0].headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["host", "transfer-encoding"]);
+        assert_eq!(outcome.requests[0].body, b"hello");
+    }
+}
+
+#[test]
+fn h7_fields_that_frame_route_or_authenticate_are_no_trailers() {
+    for name in ["Host", "TRANSFER-ENCODING", "Connection", "Trailer", "Upgrade", "TE", "Cookie", "Proxy-Authorization"] {
+        cases::rejected("H7", 400, "forbidden trailer", chunked(format!("0\r\n{name}: x\r\n\r\n"))).check();
+    }
+    for line in [" folded: x", "no colon", ": no name", "space : x", "nul: \0", "A: b\r"] {
+        cases::rejected("H7", 400, "malformed trailer", chunked(format!("0\r\n{line}\r\n\r\n"))).check();
+    }
+    let many = "A: b\r\n".repeat(usize::from(LIMITS.max_headers) + 1);
+    cases::rejected("H7", 431, "too many trailers", chunked(format!("0\r\n{many}\r\n"))).check();
+    let long = "b".repeat(LIMITS.max_line as usize);
+    cases::rejected("H7", 431, "trailer that is too long", chunked(format!("0\r\nA: {long}\r\n\r\n"))).check();
+    cases::answered("H7", 1, "longer than any forbidden name", chunked("0\r\nproxy-authorization-not: x\r\n\r\n")).check();
+}
+
+#[test]
+fn h9_what_is_accepted_arrives_unchanged() {
+    let value = |line: &[u8]| play_whole(&with_line(line), &LIMITS).requests[0].header("a").map(<[u8]>::to_vec);
+    assert_eq!(value(b"A: caf\xe9 \xc3\xa9").as_deref(), Some(b"caf\xe9 \xc3\xa9".as_slice()));
+    assert_eq!(value(b"A:").as_deref(), Some(b"".as_slice()));
+    assert_eq!(value(b"A:\t b\tc \t").as_deref(), Some(b"b\tc".as_slice()));
+    assert_eq!(value(b"A: 1\r\nB: 2\r\na: 3").as_deref(), Some(b"1,3".as_slice()));
+    let cookies = play_whole(&with_line("Cookie: a=1\r\ncookie: b=2"), &LIMITS);
+    assert_eq!(cookies.requests[0].header("cookie"), Some(b"a=1;b=2".as_slice()));
+}
+
+#[test]
+fn h12_host_and_port() {
+    let host = |value: &str| {
+        let outcome = play_whole(format!("GET / HTTP/1.1\r\nHost: {value}\r\n\r\n").as_bytes(), &LIMITS);
+        outcome.requests.first().map(|seen| (String::from_utf8(seen.host.clone().unwrap()).unwrap(), seen.port))
+    };
+    assert_eq!(host("a"), Some(("a".into(), 80)));
+    assert_eq!(host("a:"), Some(("a".into(), 80)));
+    assert_eq!(host("a:0"), Some(("a".into(), 0)));
+    assert_eq!(host("a:65535"), Some(("a".into(), 65535)));
+    assert_eq!(host("[::1]:8080"), Some(("[::1]".into(), 8080)));
+    for refused in ["", ":80", "a:65536", "a:+1", "a:1:2", "a:b", "[::1", "[::1]x", "a/b", "a\\b", "@a", "a b", "a?b", "a#b"] {
+        assert_eq!(host(refused), None, "{refused:?}");
+    }
+}
+
+#[test]
+fn h13_limits_admit_exactly_what_they_say() {
+    let line = |length: usize| with_request_line(format!("GET /{} HTTP/1.1", "a".repeat(length - 16)));
+    cases::answered("H13", 1, "request line of the limit", line(8192)).check();
+    cases::rejected("H13", 414, "request line of one more", line(8193)).check();
+    let field = |length: usize| with_line(format!("A: {}", "b".repeat(length - 5)));
+    cases::answered("H13", 1, "field of the limit", field(8192)).check();
+    cases::rejected("H13", 431, "field of one more", field(8193)).check();
+    // Host is one of the fields.
+    let fields = |count: usize| with_line("A: b\r\n".repeat(count - 1).trim_end());
+    cases::answered("H13", 1, "fields of the limit", fields(100)).check();
+    cases::rejected("H13", 431, "one field more", fields(101)).check();
+    let head = |length: usize| {
+        let mut input = b"GET /first HTTP/1.1\r\nHost: x\r\n".to_vec();
+        while input.len() + 2 < length {
+            let line = (length - input.len() - 2).min(8000);
+            let line = if (1..8).contains(&(length - input.len() - 2 - line)) { line - 8 } else { line };
+            input.extend_from_slice(format!("A: {}\r\n", "b".repeat(line - 5)).as_bytes());
+        }
+        input.extend_from_slice(b"\r\n");
+        assert_eq!(input.len(), length);
+        input
+    };
+    cases::answered("H13", 1, "head of the limit", head(65536)).check();
+    cases::rejected("H13", 431, "head of one more", head(65537)).check();
+    cases::rejected("H13", 431, "head of two more", head(65538)).check();
+    let body = |length: usize| chunked(format!("{length:x}\r\n"));
+    cases::waits("H13", "chunk of the limit", body(8 * 1024 * 1024)).check();
+    cases::rejected("H13", 413, "chunk of one more", body(8 * 1024 * 1024 + 1)).check();
+}
+
+#[test]
+fn h13_little_is_held_before_a_refusal() {
+    for case in all().into_iter().filter(|case| matches!(case.row, "H6" | "H13")) {
+        let outcome = play(case.input.chunks(1000), &LIMITS);
+        assert!(outcome.most_held <= 64 * 1024 + 1000, "{}: {} bytes held", case.name, outcome.most_held);
+        assert!(outcome.fed <= 64 * 1024 + 1000, "{}: refused after {} bytes", case.name, outcome.fed);
+    }
+}
+
+#[test]
+fn h16_answers_are_ordered_and_framed() {
+    let case = all().into_iter().find(|case| case.name == "pipelining").unwrap();
+    let outcome = play_whole(&case.input, &LIMITS);
+    let targets: Vec<&[u8]> = outcome.requests.iter().map(|seen| seen.target.as_slice()).collect();
+    assert_eq!(targets, [b"/one".as_slice(), b"/two", b"/three"]);
+    assert_eq!(outcome.requests[2].body, b"abcde");
+    let output = String::from_utf8(outcome.output).unwrap();
+    let places: Vec<usize> = (0..3).map(|number| output.find(&format!("answer {number}")).unwrap()).collect();
+    assert!(places.is_sorted());
+    let head = play_whole(&with_request_line("HEAD /first HTTP/1.1"), &LIMITS);
+    assert!(head.output.ends_with(b"\r\n\r\n"), "no body on HEAD");
+    assert!(String::from_utf8(head.output).unwrap().contains("content-length: 8\r\n"));
+}
+
+#[test]
+fn h16_continue_is_sent_once_and_only_to_one_who_waits() {
+    let head = "POST /first HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let interim = |pieces: &[&str]| play(pieces.iter().map(|piece| piece.as_bytes()), &LIMITS).interim;
+    assert_eq!(interim(&[head, "hello"]), [0]);
+    assert_eq!(interim(&[head, "he", "llo"]), [0]);
+    assert_eq!(interim(&[&format!("{head}he"), "llo"]), [0; 0], "the client has begun to send");
+    assert_eq!(interim(&[&format!("{head}hello")]), [0; 0]);
+    assert_eq!(interim(&[&head.replace("Length: 5", "Length: 0")]), [0; 0], "nothing to wait for");
+    assert_eq!(interim(&[&head.replace("/1.1", "/1.0"), "hello"]), [0; 0], "HTTP/1.0 knows no interim response");
+    assert_eq!(interim(&[&head.replace("Content-Length: 5", "Transfer-Encoding: chunked"), "0\r\n\r\n"]), [0]);
+    let mut pieces: Vec<&[u8]> = head.as_bytes().chunks(1).collect();
+    pieces.push(b"hello");
+    assert_eq!(play(pieces.iter().copied(), &LIMITS).interim, [0], "after the last byte of the head, not before");
+    let too_large = play_whole(head.replace("Length: 5", "Length: 9437184").as_bytes(), &LIMITS);
+    assert_eq!((too_large.end, too_large.interim.len()), (End::Rejected(413), 0), "no invitation to send what is refused");
+}
