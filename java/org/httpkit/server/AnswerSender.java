@@ -74,15 +74,16 @@ final class AnswerSender {
      * HTML, as http-kit does for {@code send!}. Whatever goes wrong, an InputStream body is closed.
      */
     int answer(
-        AsyncChannel channel, Worker worker, int claimed, boolean typed, int status, Object headers, Object body)
+        AsyncChannel channel, Worker worker, int claimed, boolean typed, Object status, Object headers, Object body)
         throws IOException {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
-            writer.head(status, headers);
+            int code = ResponseWriter.status(status);
+            writer.head(code, headers);
             if (typed) {
                 addDefaultType(writer);
             }
-            int sent = answer(channel, worker, claimed, writer, status, body);
+            int sent = answer(channel, worker, claimed, writer, code, body);
             if (sent == IGNORED) {
                 discard(body);
             }

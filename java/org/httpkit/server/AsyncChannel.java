@@ -216,7 +216,7 @@ public final class AsyncChannel {
         }
         int code = ResponseWriter.status(status);
         if (close || head || webSocket || AnswerSender.hasNoBody(code)) {
-            int sent = application.sender().answer(this, null, CLOSED, true, code, headers, body);
+            int sent = application.sender().answer(this, null, CLOSED, true, status, headers, body);
             return sent == AnswerSender.IGNORED ? REFUSED : ENDED;
         }
         if (!StreamSender.start(this, STREAMING, code, headers, body)) {

@@ -42,9 +42,9 @@ final class Responder {
                 ((AsyncChannel) body).hijack();
                 return 0;
             }
-            int status = ResponseWriter.status(response.get(Keywords.STATUS));
+            Object status = response.get(Keywords.STATUS);
             int sent = answer(channel, worker, status, response.get(Keywords.HEADERS), body);
-            return counted(channel, sent, telemetry.hasEvents() ? telemetry.names().serverStatusPrefix + status : null);
+            return counted(channel, sent, telemetry.hasEvents() ? processedEvent(status) : null);
         } catch (Throwable failure) {
             return fail(channel, failure, worker);
         }
@@ -81,7 +81,11 @@ final class Responder {
         telemetry.event(telemetry.names().serverStatus500);
     }
 
-    private int answer(AsyncChannel channel, Worker worker, int status, Object headers, Object body)
+    private String processedEvent(Object status) {
+        return telemetry.names().serverStatusPrefix + ResponseWriter.status(status);
+    }
+
+    private int answer(AsyncChannel channel, Worker worker, Object status, Object headers, Object body)
         throws IOException {
         return sender.answer(channel, worker, AsyncChannel.ANSWERED, false, status, headers, body);
     }
