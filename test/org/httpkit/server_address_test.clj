@@ -1,0 +1,94 @@
+(ns org.httpkit.server-address-test
+  ":address-finder, :channel-factory, and what they may ask for."
+  (:require [clojure.java.io :as io]
+            [clojure.test :refer [deftest is testing use-fixtures]]
+            [httpkit-rs.raw :as raw]
+            [httpkit-rs.skip :refer [skip]]
+            [httpkit-rs.temporary :as temporary]
+            [org.httpkit.server :as server])
+  (:import (java.net InetSocketAddress SocketAddress StandardSocketOptions)
+           (java.nio ByteBuffer)
+           (java.nio.channels ServerSocketChannel SocketChannel UnsupportedAddressTypeException)))
+
+(use-fixtures :each temporary/cleanup)
+
+(defn- factory
+  "Returns a channel factory that makes a channel with `prepare` and remembers it in the atom."
+  [made prepare]
+  (fn [_address]
+    (let [channel (ServerSocketChannel/open)]
+      (prepare channel)
+      (swap! made conj channel)
+      channel)))
+
+(deftest order
+  (let [calls (atom [])
+        address (InetSocketAddress. "127.0.0.1" 0)]
+    (raw/with-server [port (fn [_] {:body "served"})
+                      {:ip "ignored.invalid"
+                       :port 70000
+                       :address-finder (fn [] (swap! calls conj :address) address)
+                       :channel-factory (fn [given]
+                                          (swap! calls conj [:channel (identical? address given)])
+                                          (ServerSocketChannel/open))}]
+      (is (= [:address [:channel true]] @calls))
+      (is (pos? port))
+      (is (= "served" (:body (raw/fetch port "GET" "/")))))))
+
+(deftest the-users-channel
+  (let [made (atom [])]
+    (testing "is asked for its options and closed"
+      (raw/with-server [port (fn [_] {:body "served"})
+                        {:channel-factory
+                         (factory made (fn [^ServerSocketChannel channel]
+                                         (.setOption channel StandardSocketOptions/SO_RCVBUF (int 8192))
+                                         (.setOption channel StandardSocketOptions/SO_REUSEPORT true)))}]
+        (is (= [false] (map #(.isOpen ^ServerSocketChannel %) @made)))
+        (is (= "served" (:body (raw/fetch port "GET" "/"))))
+        (testing "SO_REUSEPORT: two servers share a port"
+          (let [other (server/run-server (fn [_] {:body "served"})
+                                         {:ip "127.0.0.1" :port port
+                                          :channel-factory
+                                          (factory made (fn [^ServerSocketChannel channel]
+                                                          (.setOption channel StandardSocketOptions/SO_REUSEPORT true)))})]
+            (is (= port (:local-port (meta other))))
+            (other))))))
+  (testing "what is no such channel is refused"
+    (is (thrown? ClassCastException (server/run-server (fn [_]) {:port 0 :channel-factory (fn [_] nil)})))
+    (is (thrown? java.nio.channels.AlreadyBoundException
+                 (server/run-server (fn [_]) {:port 0
+                                              :channel-factory #(doto (ServerSocketChannel/open) (.bind %))})))))
+
+(deftest finders
+  (is (thrown? NullPointerException (server/run-server (fn [_]) {:address-finder (fn [] nil)})))
+  (is (thrown? java.nio.channels.UnresolvedAddressException
+               (server/run-server (fn [_]) {:address-finder #(InetSocketAddress/createUnresolved "a" 1)})))
+  (is (thrown? UnsupportedAddressTypeException
+               (server/run-server (fn [_]) {:address-finder (fn [] (proxy [SocketAddress] []))})))
+  (is (thrown-with-msg? Exception #"mine" (server/run-server (fn [_]) {:address-finder #(throw (Exception. "mine"))}))))
+
+(defn- unix-address
+  "Returns a java.net.UnixDomainSocketAddress, or nil before Java 16."
+  [path]
+  (when-let [class (try (Class/forName "java.net.UnixDomainSocketAddress") (catch ClassNotFoundException _ nil))]
+    (.invoke (.getMethod ^Class class "of" (into-array Class [String])) nil (object-array [(str path)]))))
+
+(defn- exchange [^SocketAddress address ^String text]
+  (with-open [channel (SocketChannel/open address)]
+    (.write channel (ByteBuffer/wrap (.getBytes text)))
+    (slurp (java.nio.channels.Channels/newInputStream channel))))
+
+(deftest unix-domain-sockets
+  (let [path (io/file (temporary/directory) "socket")]
+    (if-let [address (unix-address path)]
+      (let [seen (promise)
+            server (server/run-server (fn [request] (deliver seen request) {:body "over a file"})
+                                      {:address-finder (fn [] address) :legacy-return-value? false})]
+        (is (= -1 (server/server-port server)))
+        (is (re-find #"over a file$" (exchange address (raw/request "GET" "/" :headers {"Connection" "close"}))))
+        (is (nil? (:remote-addr (raw/await-value seen))))
+        (testing "the address of a channel has a text"
+          (is (string? (str (:async-channel @seen)))))
+        @(server/server-stop! server)
+        (is (not (.exists path))))
+      (skip "this JDK has no Unix domain sockets"))))

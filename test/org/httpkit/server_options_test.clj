@@ -1,0 +1,121 @@
+(ns org.httpkit.server-options-test
+  "Wrong options are exceptions that name the option, before anything is bound or started."
+  (:require [clojure.string :as string]
+            [clojure.test :refer [are deftest is testing]]
+            [httpkit-rs.raw :as raw]
+            [org.httpkit.server :as server])
+  (:import (java.net BindException InetSocketAddress ServerSocket)
+           (java.nio.channels UnresolvedAddressException)
+           (java.util.concurrent ExecutorService Executors)))
+
+(defn- refusal
+  "Returns [exception-class message] of run-server with these options; stops the server should it start."
+  [options]
+  (try
+    ((server/run-server (fn [_]) (merge {:port 0} options)))
+    :started
+    (catch Exception e
+      [(class e) (str (ex-message e) (some-> (ex-cause e) ex-message))])))
+
+(defn- server-threads []
+  (filter #(re-find #"server-loop|http-kit-server" %)
+          (map #(.getName ^Thread %) (keys (Thread/getAllStackTraces)))))
+
+(deftest bad-values
+  (are [exception text options] (let [[thrown message :as refused] (refusal options)]
+                                  (is (= exception thrown) refused)
+                                  (is (string/includes? (str message) text)))
+    NullPointerException ":port" {:port nil}
+    ClassCastException ":port" {:port "80"}
+    IllegalArgumentException "port out of range:70000" {:port 70000}
+    IllegalArgumentException "port out of range:-1" {:port -1}
+    IllegalArgumentException "hostname can't be null" {:ip nil}
+    ClassCastException ":ip" {:ip 5}
+    UnresolvedAddressException "no.such.host.invalid" {:ip "no.such.host.invalid"}
+    NullPointerException ":max-body" {:max-body nil}
+    ArithmeticException "integer overflow" {:max-body 3000000000}
+    ArithmeticException ":max-body" {:max-body 1e30}
+    IllegalArgumentException ":max-body" {:max-body -1}
+    ClassCastException ":max-body" {:max-body "1"}
+    NullPointerException ":max-ws" {:max-ws nil}
+    ArithmeticException ":max-ws" {:max-ws 3000000000}
+    NullPointerException ":max-line" {:max-line nil}
+    IllegalArgumentException ":max-line" {:max-line 0}
+    IllegalArgumentException ":max-headers" {:max-headers 0}
+    IllegalArgumentException ":max-headers" {:max-headers 70000}
+    IllegalArgumentException ":max-connections" {:max-connections -1}
+    IllegalArgumentException ":header-timeout" {:header-timeout -1}
+    ClassCastException ":keep-alive-timeout" {:keep-alive-timeout :never}
+    IllegalArgumentException ":backlog" {:backlog 0}
+    IllegalArgumentException "No matching clause: " {:proxy-protocol nil}
+    IllegalArgumentException ":proxy-protocol must be one of :disable, :enable, :optional" {:proxy-protocol :on}
+    IllegalArgumentException ":dispatch must be one of :pool, :in-place" {:dispatch :magic}
+    ClassCastException ":worker-pool" {:worker-pool 5}
+    ClassCastException ":worker-pool" {:worker-pool (delay 5)}
+    ClassCastException ":server-header" {:server-header 5}
+    IllegalArgumentException ":server-header" {:server-header "a\r\nb"}
+    IllegalArgumentException "Invalid event-names:" {:event-names "x"}
+    IllegalArgumentException ":trusted-proxies" {:trusted-proxies "10.0.0.0/8"}
+    IllegalArgumentException ":n-max-threads" {:thread 0 :allow-virtual? false}
+    IllegalArgumentException ":queue-size" {:queue-size 0 :allow-virtual? false}
+    IllegalArgumentException ":n-max-threads" {:pool-opts {:n-threads -1 :allow-virtual? false}})
+  (testing "a network the engine cannot read"
+    (is (not= :started (refusal {:trusted-proxies ["10.0.0.0/99"]}))))
+  (is (= [] (server-threads))))
+
+(deftest bad-handlers
+  (doseq [handler [nil 5 "handler"]]
+    (is (thrown-with-msg? IllegalArgumentException #"The handler must be a function"
+                          (server/run-server handler {:port 0})))))
+
+(deftest values-that-are-fine
+  (are [options] (= :started (refusal options))
+    {:port 0.0}
+    {:port (short 0)}
+    {:ip "localhost"}
+    {:server-header ""}
+    {:server-header nil}
+    {:event-names {:keyword "ignored"}}
+    {:legacy-content-length? nil}
+    {:ring-async? nil}
+    {:worker-pool nil}
+    {:header-timeout nil :body-timeout 0 :write-timeout nil :keep-alive-timeout 0}
+    {:trusted-proxies nil}
+    {:trusted-proxies #{"10.0.0.0/8" "::1"}}
+    {:error-logger nil :warn-logger nil :event-logger nil}
+    {:no-such-option 1}))
+
+(deftest arguments
+  (testing "the default address, unless somebody has it"
+    (try
+      (doseq [start [#(server/run-server (fn [_])) #(server/run-server (fn [_]) nil) #(server/run-server (fn [_]) {})
+                     #(server/run-server (fn [_]) :port 80)]]
+        (let [stop (start)]
+          (is (= 8090 (:local-port (meta stop))))
+          (stop)))
+      (catch BindException e
+        (is (string/includes? (.getMessage e) "8090")))))
+  (testing "a handler may be a var, and is looked up each time"
+    (let [handler (intern *ns* (gensym) (fn [_] {:body "old"}))]
+      (raw/with-server [port handler {}]
+        (is (= "old" (:body (raw/fetch port "GET" "/"))))
+        (alter-var-root handler (constantly (fn [_] {:body "new"})))
+        (is (= "new" (:body (raw/fetch port "GET" "/"))))))))
+
+(deftest busy-port
+  (with-open [taken (ServerSocket. 0 1 (.getAddress (InetSocketAddress. "127.0.0.1" 0)))]
+    (let [port (.getLocalPort taken)
+          ^ExecutorService pool (Executors/newSingleThreadExecutor)
+          before (count (Thread/getAllStackTraces))]
+      (dotimes [_ 5]
+        (is (thrown-with-msg? BindException (re-pattern (str port))
+                              (server/run-server (fn [_]) {:ip "127.0.0.1" :port port})))
+        (is (thrown? BindException (server/run-server (fn [_]) {:ip "127.0.0.1" :port port :worker-pool pool}))))
+      (testing "nothing is left behind, and a pool of the user's is still the user's"
+        (is (= [] (server-threads)))
+        (is (<= (count (Thread/getAllStackTraces)) (+ 4 before)))
+        (is (not (.isShutdown pool)))
+        (.shutdown pool)))))
+
+(deftest an-address-of-another-machine
+  (is (thrown? BindException (server/run-server (fn [_]) {:ip "192.0.2.1" :port 0}))))
