@@ -109,6 +109,36 @@
         (is (= [nil nil nil nil] (mapv deref results)))
         (is (= 1 (count (file-names directory))))))))
 
+(defn- evaluate
+  "Evaluates the program with the Clojure of the loader; returns what it returns."
+  [^ClassLoader loader program]
+  (let [thread (Thread/currentThread)
+        before (.getContextClassLoader thread)]
+    (.setContextClassLoader thread loader)
+    (try
+      (let [class-of #(Class/forName % true loader)
+            load-string (-> (.getMethod ^Class (class-of "clojure.java.api.Clojure") "var"
+                                        (into-array Class [Object Object]))
+                            (.invoke nil (object-array ["clojure.core" "load-string"])))]
+        (-> (.getMethod ^Class (class-of "clojure.lang.IFn") "invoke" (into-array Class [Object]))
+            (.invoke load-string (object-array [program]))))
+      (finally (.setContextClassLoader thread before)))))
+
+(deftest two-class-loaders-serve-side-by-side
+  (let [start (fn [text]
+                ;; A java.util.List of an Integer and a Callable: what both Clojures can read.
+                (evaluate (fresh-loader)
+                          (str "(require 'org.httpkit.server)"
+                               "(let [stop (org.httpkit.server/run-server (fn [_] {:body " (pr-str text) "}) {:port 0})]"
+                               "  [(:local-port (meta stop)) stop])")))
+        fetch #(slurp (str "http://127.0.0.1:" % "/"))
+        [port-one stop-one] (start "one")
+        [port-two stop-two] (start "two")]
+    (is (= ["one" "two"] [(fetch port-one) (fetch port-two)]))
+    (.call ^Callable stop-one)
+    (is (= "two" (fetch port-two)) "stopping one leaves the other alone")
+    (.call ^Callable stop-two)))
+
 (deftest refuses-a-directory-others-may-write-to
   (let [directory (temporary/directory)]
     (Files/setPosixFilePermissions (.toPath directory) (PosixFilePermissions/fromString "rwxrwxrwx"))
