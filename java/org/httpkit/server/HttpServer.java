@@ -7,6 +7,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.httpkit.engine.Native;
+import org.httpkit.engine.NativeLibrary;
 import org.httpkit.engine.Worker;
 import org.httpkit.logger.ContextLogger;
 
@@ -55,6 +56,8 @@ public final class HttpServer {
         if (!started.compareAndSet(false, true)) {
             return false;
         }
+        // Here and not only when Native is initialized: a class that failed to initialize says why just once.
+        NativeLibrary.load();
         status.set(Status.RUNNING);
         boolean bound = false;
         try {
