@@ -81,7 +81,7 @@ public final class HttpServer {
     }
 
     /**
-     * Stops listening, gives running exchanges {@code timeout} milliseconds to finish, interrupts their handlers and cuts what is left.
+     * Stops listening, gives running exchanges {@code timeout} milliseconds to finish, cuts what is left and interrupts its handlers.
      * Then calls {@code callback}. The pool is shut down, whoever made it. Returns false if the server was not running.
      */
     public boolean stop(int timeout, Runnable callback) {
@@ -95,9 +95,12 @@ public final class HttpServer {
         } catch (InterruptedException e) {
             interrupted = true;
         }
+        // Cut first: what a handler makes of its interrupt must not pass for an answer. By then the pool takes nothing new,
+        // so that on-close callbacks are neither dropped with its queue nor interrupted with its threads.
+        application.executor().shutdown();
+        Native.close(id);
         application.executor().shutdownNow();
         Worker.interruptAll(application);
-        Native.close(id);
         stopped.countDown();
         interrupted |= joinUninterruptibly();
         status.set(Status.STOPPED);

@@ -6,9 +6,13 @@ import java.io.IOException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import org.httpkit.PrefixThreadFactory;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.RequestReader;
 import org.httpkit.engine.Worker;
@@ -22,6 +26,8 @@ public final class RingApplication extends Application {
     private static final int CONTENT_TOO_LARGE = 413;
     private static final int URI_TOO_LONG = 414;
     private static final int HEADERS_TOO_LARGE = 431;
+    /** Enough that callbacks that block do not hold up the others, few enough for a server with many open channels to stop. */
+    private static final int OVERFLOW_THREADS = 64;
 
     private final IFn handler;
     private final boolean ringAsync;
@@ -31,6 +37,7 @@ public final class RingApplication extends Application {
     private final Responder responder;
     private final ConcurrentMap<ExchangeKey, ExchangeListener> listeners = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
+    private Executor overflow;
 
     /** Serves {@code handler}; what must not run on an engine thread runs on {@code executor}. */
     public RingApplication(
@@ -96,15 +103,24 @@ public final class RingApplication extends Application {
         return responder.respond(channel, response, worker);
     }
 
-    /** Runs a task of the server's own on the pool, or on a thread for it alone when the pool takes no more. */
+    /** Runs a task of the server's own on the pool, or on threads kept for such tasks when the pool takes no more. */
     void execute(Runnable task) {
         try {
             executor.execute(task);
         } catch (RejectedExecutionException rejection) {
-            Thread thread = new Thread(task, "http-kit-server-overflow");
-            thread.setDaemon(true);
-            thread.start();
+            overflow().execute(task);
         }
+    }
+
+    private synchronized Executor overflow() {
+        if (overflow == null) {
+            ThreadPoolExecutor threads = new ThreadPoolExecutor(
+                OVERFLOW_THREADS, OVERFLOW_THREADS, 1, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
+                new PrefixThreadFactory("http-kit-server-overflow-"));
+            threads.allowCoreThreadTimeOut(true);
+            overflow = threads;
+        }
+        return overflow;
     }
 
     void register(AsyncChannel channel, ExchangeListener listener) {
