@@ -17,5 +17,6 @@ mod fault;
 mod file;
 mod jvm;
 mod servers;
+mod version;
 mod wire;
 mod worker;

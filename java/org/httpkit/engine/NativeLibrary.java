@@ -26,6 +26,9 @@ public final class NativeLibrary {
     static final String LIBRARY_PROPERTY = "org.httpkit-rs.native-library";
     static final String DIRECTORY_PROPERTY = "org.httpkit-rs.native-directory";
 
+    /** Of these classes; the library's must be the same, since both write and read what crosses between them. */
+    static final String VERSION = "0.1.0";
+
     /** Hexadecimal digits of the content hash in a file name: 64 bits tell any two builds apart. */
     private static final int HASH_DIGITS = 16;
 
@@ -45,8 +48,10 @@ public final class NativeLibrary {
         String override = System.getProperty(LIBRARY_PROPERTY);
         if (override == null) {
             unpackAndLoad(Platform.current());
+            requireVersion("the class path has " + Platform.current().resource());
         } else {
             loadOverride(override);
+            requireVersion("the system property " + LIBRARY_PROPERTY + " names " + override);
         }
         loaded = true;
     }
@@ -153,6 +158,23 @@ public final class NativeLibrary {
         }
         return Optional.of(Paths.get(System.getProperty("user.home", ""), ".cache")).filter(Path::isAbsolute);
     }
+
+    /** Refuses a library of another version, or of another program. */
+    private static void requireVersion(String found) {
+        String version;
+        try {
+            version = version();
+        } catch (UnsatisfiedLinkError e) {
+            throw failure(found + ", which is not the library of httpkit-rs " + VERSION);
+        }
+        if (!version.equals(VERSION)) {
+            throw failure(found + ", which is the library of httpkit-rs " + version + ", but the classes are of "
+                    + VERSION);
+        }
+    }
+
+    /** Returns the version the loaded library was built as. */
+    private static native String version();
 
     private static String reason(Throwable failure) {
         if (failure instanceof FileSystemException) {

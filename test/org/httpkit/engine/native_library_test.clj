@@ -162,6 +162,12 @@
         (is (string/includes? message "`make build`"))
         (is (string/includes? message library-property))))))
 
+(deftest versions-agree
+  (let [[_ _ project-version] (read-string (slurp "project.clj"))
+        field (doto (.getDeclaredField (Class/forName "org.httpkit.engine.NativeLibrary") "VERSION")
+                (.setAccessible true))]
+    (is (= project-version (.get field nil)) "the library's own is compared by NativeLibrary")))
+
 (deftest unsupported-platform
   (with-properties {"os.name" "Plan 9" "os.arch" "MIPS/64" library-property nil}
     (is (string/includes? (str (failure (fresh-loader))) "native/plan_9-mips_64/libhttpkit_rs.so"))))
@@ -178,6 +184,12 @@
     (with-properties {library-property "/nonexistent/library.so"}
       (is (string/includes? (str (failure (fresh-loader)))
                             (str library-property " names /nonexistent/library.so, which is not a file")))))
+  (testing "refuses the library of something else"
+    (let [library (first (filter #(.exists (io/file %)) ["/lib/x86_64-linux-gnu/libm.so.6" "/lib64/libm.so.6"]))]
+      (when library
+        (with-properties {library-property library}
+          (is (re-find #"names \S+/libm\.so\.6, which is not the library of httpkit-rs \d+\.\d+\.\d+"
+                       (str (failure (fresh-loader)))))))))
   (testing "does not fall back when the file is no library"
     (let [garbage (temporary/file "no library")]
       (with-properties {library-property (str garbage)}
