@@ -1,0 +1,172 @@
+(ns org.httpkit.server-stream-test
+  "Bodies of unknown length: sent as the client takes them, closed whatever happens, cut when they fail."
+  (:require [clojure.string :as string]
+            [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw])
+  (:import (java.io IOException InputStream)
+           (java.util Arrays)
+           (java.util.concurrent CountDownLatch)))
+
+(def ^:private mebibyte 1048576)
+
+(defn- stream
+  "Returns a stream of `total` bytes, each the low byte of its position. Counts the bytes it gave in the atom `given`,
+  calls `before-read` with the position, and opens the latch `closed` when it is closed."
+  ^InputStream [total & {:keys [given before-read closed] :or {given (atom 0) before-read (fn [_])}}]
+  (let [next-bytes (fn [^bytes target offset length]
+                     (let [position @given]
+                       (before-read position)
+                       (let [count (min (long length) (- (long total) (long position)))]
+                         (dotimes [i count]
+                           (aset target (+ (long offset) i) (unchecked-byte (+ (long position) i))))
+                         (swap! given + count)
+                         (if (zero? count) -1 count))))]
+    (proxy [InputStream] []
+      (read
+        ([] (let [one (byte-array 1)] (if (neg? (long (next-bytes one 0 1))) -1 (bit-and 255 (aget one 0)))))
+        ([target] (next-bytes target 0 (alength ^bytes target)))
+        ([target offset length] (next-bytes target offset length)))
+      (readNBytes [target offset length]
+        (loop [filled 0]
+          (let [count (long (next-bytes target (+ (long offset) filled) (- (long length) filled)))]
+            (if (or (neg? count) (= (+ filled count) (long length)))
+              (int (+ filled (max count 0)))
+              (recur (+ filled count))))))
+      (close [] (some-> ^CountDownLatch closed .countDown)))))
+
+(defn- expected-bytes ^bytes [total]
+  (let [bytes (byte-array total)]
+    (dotimes [i total] (aset bytes i (unchecked-byte i)))
+    bytes))
+
+(deftest complete-streams
+  (doseq [total [65535 65536 65537 (* 3 mebibyte)]]
+    (let [closed (atom [])]
+      (raw/with-servers [port (fn [_]
+                                (let [latch (CountDownLatch. 1)]
+                                  (swap! closed conj latch)
+                                  {:headers {"Content-Length" "1"} :body (stream total :closed latch)}))
+                         {}]
+        (raw/with-connection [connection port]
+          (dotimes [_ 2]
+            (raw/write connection (raw/request "GET" "/"))
+            (let [{:keys [status bytes headers]} (raw/read-response connection)]
+              (is (= 200 status))
+              (is (= (if (< total 65536) [(str total) nil] [nil "chunked"])
+                     (map headers ["content-length" "transfer-encoding"])))
+              (is (Arrays/equals (expected-bytes total) ^bytes bytes)))))
+        (testing "HTTP/1.0: until the connection closes"
+          (let [{:keys [bytes headers]} (raw/fetch port "GET" "/" :version "1.0")]
+            (is (nil? (headers "transfer-encoding")))
+            (is (Arrays/equals (expected-bytes total) ^bytes bytes)))))
+      (is (every? raw/await-latch @closed)))))
+
+(deftest lazy-sequences
+  (let [numbers (range 100000)]
+    (raw/with-servers [port (fn [_] {:body (map #(str % ",") numbers)}) {}]
+      (is (= (string/join (map #(str % ",") numbers)) (:body (raw/fetch port "GET" "/")))))
+    (testing "an element larger than a piece"
+      (let [large (string/join (repeat 200000 "x"))]
+        (raw/with-servers [port (fn [_] {:body [large "y" large]}) {}]
+          (is (= (str large "y" large) (:body (raw/fetch port "GET" "/")))))))))
+
+(deftest a-slow-client-holds-the-stream-back
+  (let [total (* 64 mebibyte)]
+    (doseq [dispatch [:pool :in-place]]
+      (testing dispatch
+        (let [given (atom 0)
+              closed (CountDownLatch. 1)]
+          (raw/with-server [port (fn [_] {:body (stream total :given given :closed closed)})
+                            {:dispatch dispatch :thread 1 :allow-virtual? false}]
+            (raw/with-connection [connection port :receive-buffer 8192]
+              (raw/write connection (raw/request "GET" "/"))
+              (raw/read-head connection)
+              (testing "no more is read than the windows on the way hold"
+                (is (< @given (/ total 2))))
+              (testing "until the client goes away"
+                (is (= 1 (.getCount closed)))
+                (raw/disconnect connection)
+                (is (raw/await-latch closed))
+                (is (< @given total))))))))))
+
+(deftest a-stream-resumes-when-the-client-does
+  (let [total (* 16 mebibyte)]
+    (raw/with-servers [port (fn [_] {:body (stream total)}) {:thread 1 :allow-virtual? false}]
+      (raw/with-connection [slow port :receive-buffer 8192]
+        (raw/write slow (raw/request "GET" "/"))
+        (testing "with a pool of one thread, two streams at once"
+          (is (= total (alength ^bytes (:bytes (raw/fetch port "GET" "/"))))))
+        (is (Arrays/equals (expected-bytes total) ^bytes (:bytes (raw/read-response slow))))))))
+
+(deftest a-stream-that-fails
+  (testing "before anything was sent: 500"
+    (raw/with-servers [port (fn [_] {:body (stream 65535 :before-read (fn [_] (throw (IOException. "broken"))))})
+                       (raw/quiet)]
+      (is (= [500 "Internal Server Error"] ((juxt :status :body) (raw/fetch port "GET" "/"))))))
+  (testing "after that: the connection is cut, and nothing looks complete"
+    (doseq [dispatch [:pool :in-place]
+            version ["1.1" "1.0"]]
+      (testing [dispatch version]
+        (let [log (atom [])
+              logged (promise)
+              closed (CountDownLatch. 1)]
+          (add-watch log ::logged (fn [_ _ _ entries] (deliver logged entries)))
+          (raw/with-server [port (fn [_]
+                                   {:body (stream (* 4 mebibyte)
+                                                  :closed closed
+                                                  :before-read #(when (< mebibyte (long %)) (throw (IOException. "broken"))))})
+                            (assoc (raw/quiet log) :dispatch dispatch)]
+            (raw/with-connection [connection port]
+              (raw/write connection (raw/request "GET" "/s" :version version))
+              (let [text (raw/read-rest connection)]
+                (is (string/starts-with? text "HTTP/1.1 200"))
+                (is (not (string/includes? text "500")))
+                (is (not (string/ends-with? text "0\r\n\r\n")))))
+            (is (raw/await-latch closed))
+            (let [[[message exception]] (raw/await-value logged)]
+              (is (= "GET /s" message))
+              (is (= "broken" (ex-message exception))))
+            (is (= 1 (count @log)))))))))
+
+(deftest a-client-that-leaves-wakes-a-waiting-stream
+  (let [gate (CountDownLatch. 1)
+        waiting (CountDownLatch. 1)
+        body (stream (* 4 mebibyte)
+                     :closed gate
+                     :before-read #(when (< 100000 (long %))
+                                     (.countDown waiting)
+                                     (raw/await-latch gate)))]
+    (raw/with-server [port (fn [_] {:body body}) (assoc (raw/quiet) :thread 2 :allow-virtual? false)]
+      (raw/with-connection [connection port]
+        (raw/write connection (raw/request "GET" "/"))
+        (raw/read-head connection)
+        (is (raw/await-latch waiting)))
+      (is (raw/await-latch gate)))))
+
+(deftest a-stream-does-not-survive-stop
+  (let [closed (CountDownLatch. 2)]
+    (doseq [dispatch [:pool :in-place]]
+      (let [connection (atom nil)]
+        (raw/with-server [port (fn [_] {:body (stream Long/MAX_VALUE :closed closed)}) {:dispatch dispatch}]
+          (reset! connection (raw/connect port :receive-buffer 8192))
+          (raw/write @connection (raw/request "GET" "/"))
+          (raw/read-head @connection))
+        (is (not (string/ends-with? (raw/read-rest @connection) "0\r\n\r\n")))
+        (raw/disconnect @connection)))
+    (is (raw/await-latch closed))))
+
+(deftest head-of-a-stream
+  (doseq [total [10 (* 4 mebibyte)]]
+    (let [given (atom 0)
+          closed (CountDownLatch. 2)]
+      (raw/with-servers [port (fn [request]
+                                (reset! given 0)
+                                (if (= :head (:request-method request))
+                                  {:body (stream total :given given :closed closed)}
+                                  {:body "next"}))
+                         {}]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "HEAD" "/") (raw/request "GET" "/"))
+          (is (= (when (= 10 total) "10") ((:headers (raw/read-response connection :head? true)) "content-length")))
+          (is (= "next" (:body (raw/read-response connection))))))
+      (is (raw/await-latch closed)))))
