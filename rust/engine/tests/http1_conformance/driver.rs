@@ -2,7 +2,7 @@
 //! with 200, and writes down what happened. The fuzz target uses the same player.
 
 use httpkit_engine::http1::{
-    HeaderStorage, Http1, Limits, Next, Received, RequestHead, ResponseBody, ResponseStyle, encode_head, name,
+    HeaderStorage, Http1, Limits, Next, Received, RequestHead, ResponseBody, ResponseStyle, encode_head,
 };
 use httpkit_engine::{FieldName, HEADER_NAMES, HeaderField};
 
@@ -202,6 +202,7 @@ fn name_of(field: &HeaderField<'_>) -> String {
 /// The table of names starts at 1: a player that got this wrong would hide every other mistake.
 #[test]
 fn names_are_counted_from_one() {
+    use httpkit_engine::http1::name;
     assert_eq!(HEADER_NAMES[usize::from(name::HOST.0) - 1], "host");
     assert_eq!(HEADER_NAMES[usize::from(name::TRANSFER_ENCODING.0) - 1], "transfer-encoding");
 }
