@@ -1,0 +1,16 @@
+//! The engine over real sockets: connections, deadlines, backpressure, addresses, and the life of a server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod addresses;
+mod backpressure;
+mod deadlines;
+mod drain;
+mod exchanges;
+mod framing;
+mod keep_alive;
+mod listening;
+mod pipelining;
+mod refusals;

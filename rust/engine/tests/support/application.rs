@@ -1,0 +1,228 @@
+//! An application that does what the path says, and writes down everything the engine tells it.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use httpkit_engine::{Application, BodySource, CloseCause, Exchange, ExchangeId, Request, ResponseHead, Sent, with_exchange};
+
+use super::PATIENCE;
+
+/// The size of one piece of a flood.
+pub(crate) const PIECE: usize = 64 * 1024;
+
+/// What the engine has told.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Log {
+    /// `uri` of every request, in order.
+    pub(crate) requests: Vec<String>,
+    /// Requests to `/hold`: they wait for the test to answer them.
+    pub(crate) held: Vec<ExchangeId>,
+    pub(crate) writable: Vec<ExchangeId>,
+    pub(crate) closed: Vec<(ExchangeId, CloseCause)>,
+    pub(crate) rejected: Vec<u16>,
+    pub(crate) accept_failures: Vec<Instant>,
+    pub(crate) drained: usize,
+    /// What `send` returned to the floods.
+    pub(crate) flood: Vec<Sent>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct App {
+    log: Mutex<Log>,
+    changed: Condvar,
+}
+
+pub(crate) const fn head<'h>(status: u16) -> ResponseHead<[(&'h [u8], &'h [u8]); 0]> {
+    ResponseHead { status, headers: [], declared_length: None }
+}
+
+impl App {
+    /// What has been told so far.
+    pub(crate) fn log(&self) -> Log {
+        self.lock().clone()
+    }
+
+    /// Waits until what was told satisfies a condition.
+    pub(crate) fn wait(&self, what: &str, condition: impl Fn(&Log) -> bool) -> Log {
+        let deadline = Instant::now() + PATIENCE;
+        let mut log = self.lock();
+        while !condition(&log) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "waited in vain for {what}: {log:?}");
+            log = self.changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        log.clone()
+    }
+
+    /// The id of the request to `/hold` that came as number `count`, from 1.
+    pub(crate) fn held(&self, count: usize) -> ExchangeId {
+        self.wait("a held request", |log| log.held.len() >= count).held[count - 1]
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Log)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Sends a stream from the calling thread, as fast as it is taken.
+    pub(crate) fn flood(&self, id: ExchangeId, pieces: usize) {
+        let piece = vec![b'p'; PIECE];
+        assert_ne!(with_exchange(id, |exchange| exchange.start(head(200))), None);
+        for _ in 0..pieces {
+            let already = self.lock().writable.len();
+            let sent = with_exchange(id, |exchange| exchange.send(&piece, false)).unwrap_or(Sent::NotOpen);
+            self.note(|log| log.flood.push(sent));
+            match sent {
+                Sent::Accepted => {}
+                Sent::Full => drop(self.wait("room", |log| log.writable.len() > already || !log.closed.is_empty())),
+                Sent::NotOpen => return,
+            }
+        }
+        let _ = with_exchange(id, |exchange| exchange.send(b"", true));
+    }
+}
+
+impl Application for App {
+    fn request(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
+        let uri = String::from_utf8_lossy(request.uri).into_owned();
+        self.note(|log| log.requests.push(uri.clone()));
+        let (mode, number) = match uri.rsplit_once('/') {
+            Some((mode, number)) if number.parse::<u64>().is_ok() => (mode, number.parse().unwrap_or(0)),
+            _ => (uri.as_str(), 0),
+        };
+        let length = usize::try_from(number).unwrap_or(0);
+        let answered = match mode {
+            "/hold" => {
+                self.note(|log| log.held.push(exchange.id()));
+                return;
+            }
+            "/later" => {
+                let id = exchange.id();
+                // Joined by nobody: it ends with its answer.
+                drop(std::thread::spawn(move || with_exchange(id, |exchange| exchange.respond(head(200), uri.as_bytes()))));
+                return;
+            }
+            "/panic" => panic!("a fault of the application"),
+            "/stream" => stream(exchange, length),
+            "/file" => exchange.respond_file(head(200), file_of(length), number),
+            "/source" => exchange.respond_source(head(200), Box::new(Source { left: number, breaks_at: 0 })),
+            "/short-source" => exchange.respond_source(head(200), Box::new(Source { left: number, breaks_at: number / 2 })),
+            "/short-file" => exchange.respond_file(head(200), file_of(length / 2), number),
+            "/big" => exchange.respond(head(200), &vec![b'b'; length]),
+            "/status" => exchange.respond(head(u16::try_from(number).unwrap_or(0)), b"body"),
+            "/start-status" => {
+                let started = exchange.start(head(u16::try_from(number).unwrap_or(0)));
+                let _ = exchange.send(b"body", true);
+                started
+            }
+            "/close" => {
+                let headers = [(b"connection".as_slice(), b"close".as_slice())];
+                exchange.respond(ResponseHead { status: 200, headers, declared_length: None }, uri.as_bytes())
+            }
+            "/remote" => exchange.respond(head(200), request.remote_address.unwrap_or(b"none")),
+            "/headers" => exchange.respond(head(200), listing(request).as_bytes()),
+            "/echo" => exchange.respond(head(200), request.body),
+            _ => exchange.respond(head(200), uri.as_bytes()),
+        };
+        if answered.is_err() {
+            let _ = exchange.respond(head(500), b"invalid");
+        }
+    }
+
+    fn writable(&self, exchange: ExchangeId) {
+        self.note(|log| log.writable.push(exchange));
+    }
+
+    fn closed(&self, exchange: ExchangeId, cause: CloseCause) {
+        self.note(|log| log.closed.push((exchange, cause)));
+    }
+
+    fn rejected(&self, status: u16) {
+        self.note(|log| log.rejected.push(status));
+    }
+
+    fn accept_failed(&self, _error: &std::io::Error) {
+        self.note(|log| log.accept_failures.push(Instant::now()));
+    }
+
+    fn drained(&self) {
+        self.note(|log| log.drained += 1);
+    }
+}
+
+fn stream(exchange: &Exchange<'_>, pieces: usize) -> Result<Sent, httpkit_engine::InvalidHead> {
+    let started = exchange.start(head(200))?;
+    for number in 0..pieces {
+        let _ = exchange.send(format!("piece {number};").as_bytes(), false);
+    }
+    let _ = exchange.send(b"end", true);
+    Ok(started)
+}
+
+fn listing(request: &Request<'_>) -> String {
+    let lines = request.headers.iter().map(|field| {
+        let name = match field.name {
+            httpkit_engine::FieldName::Common(index) => httpkit_engine::HEADER_NAMES[usize::from(index.0) - 1].to_owned(),
+            httpkit_engine::FieldName::Other(text) => String::from_utf8_lossy(text).to_ascii_lowercase(),
+        };
+        format!("{name}={}\n", String::from_utf8_lossy(&field.value))
+    });
+    lines.collect()
+}
+
+/// The bytes of files and sources: each place has its own value, so that a lost or doubled piece shows.
+pub(crate) fn pattern(place: u64) -> u8 {
+    (place ^ place >> 8 ^ place >> 16) as u8
+}
+
+/// A file without a name.
+fn file_of(length: usize) -> File {
+    let mut file = tempfile();
+    let bytes: Vec<u8> = (0..length as u64).map(pattern).collect();
+    file.write_all(&bytes).expect("written");
+    file
+}
+
+fn tempfile() -> File {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("httpkit-engine-{}-{number}", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
+    std::fs::remove_file(&path).expect("removed");
+    file
+}
+
+struct Source {
+    left: u64,
+    /// It ends early when so much is left.
+    breaks_at: u64,
+}
+
+impl BodySource for Source {
+    fn remaining(&self) -> u64 {
+        self.left
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> usize {
+        // Counts down, so the pattern does as well.
+        let length = buffer.len().min(usize::try_from(self.left - self.breaks_at).unwrap_or(usize::MAX));
+        for slot in &mut buffer[..length] {
+            *slot = pattern(self.left);
+            self.left -= 1;
+        }
+        length
+    }
+}
+
+/// Starts a thread that floods one exchange.
+pub(crate) fn spawn_flood(app: &Arc<App>, id: ExchangeId, pieces: usize) -> std::thread::JoinHandle<()> {
+    let app = Arc::clone(app);
+    std::thread::spawn(move || app.flood(id, pieces))
+}

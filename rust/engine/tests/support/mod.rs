@@ -1,0 +1,80 @@
+//! A server with an application that does what the path of a request says, a client that reads one response at a time, and
+//! children: processes of their own for what is measured or limited per process.
+#![allow(dead_code)]
+
+pub(crate) mod application;
+pub(crate) mod child;
+pub(crate) mod client;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use httpkit_engine::{Limits, Listen, ProxyProtocol, Server, ServerConfig, Timeouts};
+
+use application::App;
+use client::Client;
+
+/// Nothing here takes so long unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// http-kit's limits, no deadlines, a free port of the loopback address.
+pub(crate) fn config() -> ServerConfig {
+    ServerConfig {
+        listen: Listen::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0, dual_stack: false },
+        reuse_address: true,
+        reuse_port: false,
+        receive_buffer: 0,
+        backlog: 1024,
+        max_connections: 0,
+        limits: Limits { max_body: 8 * 1024 * 1024, max_line: 8192, max_head: 65536, max_headers: 100 },
+        timeouts: timeouts(0, 0, 0, 0),
+        proxy_protocol: ProxyProtocol::Disable,
+        legacy_remote_address: false,
+        trusted_proxies: Vec::new(),
+        server_header: Some(b"test".to_vec()),
+    }
+}
+
+/// Deadlines in milliseconds, 0 for none.
+pub(crate) fn timeouts(header: u64, body: u64, write: u64, keep_alive: u64) -> Timeouts {
+    let [header, body, write, keep_alive] = [header, body, write, keep_alive].map(Duration::from_millis);
+    Timeouts { header, body, write, keep_alive }
+}
+
+/// A running server; stopped when it goes out of scope.
+pub(crate) struct Fixture {
+    pub(crate) server: Server,
+    pub(crate) app: Arc<App>,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(adjust: impl FnOnce(&mut ServerConfig)) -> Self {
+        let mut config = config();
+        adjust(&mut config);
+        let app = Arc::new(App::default());
+        let server = Server::start(config, Arc::clone(&app) as _).expect("the server starts");
+        Self { server, app }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.server.port().expect("a TCP server"))
+    }
+
+    /// The response to one request on a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> client::Response {
+        let mut client = self.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        client.response()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.server.close();
+    }
+}
