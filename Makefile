@@ -25,7 +25,7 @@ SOURCE_PATHS := '--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry
   '--remap-path-prefix=$(CURDIR)=.'
 
 native:
-	@scripts/require cargo
+	@scripts/require cargo cc
 	cargo build --release --package httpkit-jni --config "build.rustflags=[$(SOURCE_PATHS)]"
 	@mkdir -p $(STAGE)
 	@# Debug symbols, four fifths of the file, stay in target/release. The rename leaves no JVM with half a file.
@@ -57,9 +57,9 @@ check: lint test ## Run lint and test: what a change must pass
 install: build ## Install the jar, native library included, into the local Maven repository
 	$(LEIN) install
 
-bench: build ## Compare with a bare hyper server and, if HTTPKIT_CLASSPATH is set, with http-kit
-	@scripts/require wrk curl
-	@JAVA=$(JAVA) bench/run
+bench: build ## Compare with bare hyper and, if HTTPKIT_CLASSPATH is set, http-kit; BENCH= gives options
+	@scripts/require wrk python3
+	python3 bench/run.py $(BENCH)
 
 fmt: ## Format the Rust code
 	cargo fmt --all

@@ -2,22 +2,20 @@ package org.httpkit.engine;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.math.BigInteger;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.zip.CRC32;
 
 /**
  * Loads the native library, once for each class loader that has this class.
  *
  * <p>The library is a resource of the jar. It is unpacked once per content into a private directory, under a name that
- * carries its hash, so versions never meet in one file and the next JVM only compares and loads. The system property
+ * carries its version and checksum, so builds never meet in one file and the next JVM only compares and loads. The system property
  * {@value #LIBRARY_PROPERTY} names a library to load instead, {@value #DIRECTORY_PROPERTY} a directory to unpack into;
  * neither falls back to anything else, so a wrong value is seen.
  */
@@ -28,9 +26,6 @@ public final class NativeLibrary {
 
     /** Of these classes; the library's must be the same, since both write and read what crosses between them. */
     static final String VERSION = "0.1.0";
-
-    /** Hexadecimal digits of the content hash in a file name: 64 bits tell any two builds apart. */
-    private static final int HASH_DIGITS = 16;
 
     private static boolean loaded;
 
@@ -71,7 +66,7 @@ public final class NativeLibrary {
 
     private static void unpackAndLoad(Platform platform) {
         byte[] library = read(platform);
-        String name = hashedName(platform.libraryFile(), library);
+        String name = fileName(platform.libraryFile(), library);
         StringBuilder reasons = new StringBuilder();
         List<Throwable> failures = new ArrayList<>();
         for (NativeDirectory directory : directories()) {
@@ -124,15 +119,15 @@ public final class NativeLibrary {
         }
     }
 
-    private static String hashedName(String file, byte[] library) {
-        try {
-            byte[] digest = MessageDigest.getInstance("SHA-256").digest(library);
-            String hash = String.format("%064x", new BigInteger(1, digest)).substring(0, HASH_DIGITS);
-            int dot = file.lastIndexOf('.');
-            return file.substring(0, dot) + "-" + hash + file.substring(dot);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every JVM has SHA-256", e);
-        }
+    /**
+     * Returns the name for this content. A checksum is enough to keep builds apart, since a file is compared byte for byte
+     * before it is used; a cryptographic hash takes a JVM that has just started 50 ms for a megabyte.
+     */
+    private static String fileName(String file, byte[] library) {
+        CRC32 checksum = new CRC32();
+        checksum.update(library);
+        int dot = file.lastIndexOf('.');
+        return String.format("%s-%s-%08x%s", file.substring(0, dot), VERSION, checksum.getValue(), file.substring(dot));
     }
 
     private static List<NativeDirectory> directories() {

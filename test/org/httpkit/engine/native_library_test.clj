@@ -77,7 +77,7 @@
             file (io/file directory (str name))
             written (.lastModified file)]
         (is (= 1 (count names)))
-        (is (re-matches #"(lib)?httpkit_rs-[0-9a-f]{16}\.(so|dylib|dll)" name))
+        (is (re-matches #"(lib)?httpkit_rs-\d+\.\d+\.\d+-[0-9a-f]{8}\.(so|dylib|dll)" name))
         (is (= "rwx------" (permissions directory)))
         (is (= "rw-------" (permissions file)))
         (is (= -1 (Files/mismatch (.toPath file) (.toPath (staged-library)))))
