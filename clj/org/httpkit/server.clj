@@ -186,7 +186,7 @@
                           (callback data))))
   (on-close [ch callback] (.setCloseHandler ch callback)))
 
-;;;; Handshakes
+;;;; WebSocket handshakes
 
 (def ^:private websocket-guid
   "RFC 6455 section 1.3."
@@ -202,3 +202,94 @@
 (def ^{:deprecated "http-kit 2.4.0" :no-doc true} accept
   "Deprecated name of `sec-websocket-accept`."
   sec-websocket-accept)
+
+(defn- has-token?
+  "Returns true if the header's comma-separated value contains the lower-case token."
+  [headers header token]
+  (some #(= token (string/lower-case (string/trim %)))
+        (string/split (or (get headers header) "") #"[,\n]")))
+
+(defn- websocket-key?
+  "Returns true for the canonical base64 of 16 bytes."
+  [key]
+  (boolean (and (string? key) (re-matches #"[A-Za-z0-9+/]{21}[AQgw]==" key))))
+
+(defn websocket-handshake-check
+  "Returns the Sec-WebSocket-Accept value if the Ring request is a valid WebSocket handshake, else nil."
+  [ring-req]
+  (let [headers (:headers ring-req)
+        key (get headers "sec-websocket-key")]
+    (when (and (= :get (:request-method ring-req))
+               (= "HTTP/1.1" (:protocol ring-req))
+               (has-token? headers "upgrade" "websocket")
+               (has-token? headers "connection" "upgrade")
+               (= "13" (get headers "sec-websocket-version"))
+               (websocket-key? key))
+      (sec-websocket-accept key))))
+
+(defn send-checked-websocket-handshake!
+  "Upgrades the channel to WebSocket, whatever the request was; `sec-ws-accept` is `websocket-handshake-check`'s result."
+  [^AsyncChannel ch sec-ws-accept]
+  (.sendHandshake ch {"Upgrade" "websocket"
+                      "Connection" "Upgrade"
+                      "Sec-WebSocket-Accept" sec-ws-accept}))
+
+(defn send-websocket-handshake!
+  "Upgrades the channel to WebSocket if the request is a valid handshake. Returns true if it is, else nil."
+  [ch ring-req]
+  (when-let [sec-ws-accept (websocket-handshake-check ring-req)]
+    (send-checked-websocket-handshake! ch sec-ws-accept)
+    true))
+
+;;;; Handlers that answer through a channel
+
+(defmacro with-channel
+  "Deprecated: prefer `as-channel`, which sets callbacks before the client's first message can come.
+
+  Binds the request's channel to `ch-name`, upgrades it if the request asks for WebSocket, runs the body, and returns
+  the response that leaves the answer to the channel."
+  {:deprecated "http-kit 2.4.0"}
+  [ring-req ch-name & body]
+  `(let [request# ~ring-req
+         ~ch-name (:async-channel request#)
+         accept# (when (:websocket? request#) (websocket-handshake-check request#))]
+     (if (and (:websocket? request#) (nil? accept#))
+       {:status 400 :body "Bad Sec-WebSocket-Key header"}
+       (do
+         (when accept#
+           (send-checked-websocket-handshake! ~ch-name accept#))
+         ~@body
+         {:body ~ch-name}))))
+
+(defn- refuse-handshake [ch]
+  (send! ch {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"} true))
+
+(defn as-channel
+  "Returns the response that leaves the answer to the request's channel; upgrades the channel if the request asks for
+  WebSocket. Returns nil if the request has no `:async-channel`.
+
+  Options, called in this order before the function returns:
+    :init               - (fn [ch]), before anything else
+    :on-open            - (fn [ch]), when the channel is ready for `send!`
+    :on-handshake-error - (fn [ch]), in place of :on-open when the handshake is no good (default: answers 400)
+  and later:
+    :on-receive         - (fn [ch message]), for each WebSocket message, a String or byte[]
+    :on-ping            - (fn [ch data]), for each WebSocket ping, a byte[]
+    :on-close           - (fn [ch status]), once; see `on-close`"
+  [ring-req {:keys [init on-receive on-ping on-close on-open on-handshake-error]}]
+  (when-let [ch (:async-channel ring-req)]
+    (let [call (fn [f] (when f (f ch)))
+          accept (when (:websocket? ring-req) (websocket-handshake-check ring-req))]
+      (call init)
+      (when on-close
+        (org.httpkit.server/on-close ch #(on-close ch %)))
+      (cond
+        accept (do (when on-receive
+                     (org.httpkit.server/on-receive ch #(on-receive ch %)))
+                   (when on-ping
+                     (org.httpkit.server/on-ping ch #(on-ping ch %)))
+                   (send-checked-websocket-handshake! ch accept)
+                   (call on-open))
+        (:websocket? ring-req) (call (or on-handshake-error refuse-handshake))
+        :else (call on-open))
+      {:body ch})))
