@@ -18,7 +18,7 @@
       [(class e) (str (ex-message e) (some-> (ex-cause e) ex-message))])))
 
 (defn- server-threads []
-  (filter #(re-find #"server-loop|http-kit-server" %)
+  (filter #(re-find #"server-loop|http-kit-server-worker" %)
           (map #(.getName ^Thread %) (keys (Thread/getAllStackTraces)))))
 
 (deftest bad-values
