@@ -172,14 +172,13 @@ impl Connection {
         if state.outbox.is_empty() {
             return Flushed::All;
         }
-        let before = state.outbox.buffered();
         match state.outbox.write(transport) {
             Ok(flushed) => {
                 if state.flags.full && state.outbox.buffered() < LOW_WATER {
                     state.flags.full = false;
                     state.notices.writable = true;
                 }
-                let progress = state.outbox.buffered() != before;
+                let progress = state.outbox.take_progress();
                 self.update_deadline(state, progress);
                 flushed
             }

@@ -21,6 +21,8 @@ pub(super) struct Outbox {
     buffer: Vec<u8>,
     sent: usize,
     bulk: Option<Bulk>,
+    /// The socket has taken something since [`Outbox::take_progress`] was called.
+    progress: bool,
 }
 
 pub(super) enum Bulk {
@@ -54,6 +56,11 @@ impl Outbox {
         self.buffer.len() - self.sent
     }
 
+    /// Whether the socket has taken anything since the last call, be it from memory or from a body that is not held there.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progress)
+    }
+
     /// The buffer to append to.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.buffer.capacity() == 0 {
@@ -77,6 +84,7 @@ impl Outbox {
             let slices = [IoSlice::new(&self.buffer[self.sent..]), IoSlice::new(bytes), IoSlice::new(suffix)];
             match transport.try_write_vectored(&slices) {
                 Ok(written) => {
+                    self.progress = true;
                     let of_buffer = written.min(pending);
                     self.sent += of_buffer;
                     skipped = written - of_buffer;
@@ -103,7 +111,10 @@ impl Outbox {
             while self.buffered() > 0 {
                 match transport.try_write(&self.buffer[self.sent..]) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(written) => self.sent += written,
+                    Ok(written) => {
+                        self.progress = true;
+                        self.sent += written;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         self.compact();
@@ -138,11 +149,12 @@ impl Outbox {
                 if written == 0 && *remaining > 0 {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter than its declared length"));
                 }
+                self.progress = true;
                 *remaining -= written as u64;
                 (written, *remaining == 0)
             }
             Some(Bulk::Source(source)) => {
-                let buffer = &mut self.buffer;
+                let (buffer, progress) = (&mut self.buffer, &mut self.progress);
                 let written = with_stage_buffer(|piece| {
                     let length = source.read(piece);
                     if length == 0 && source.remaining() > 0 {
@@ -153,6 +165,7 @@ impl Outbox {
                         Err(error) if is_temporary(&error) => 0,
                         Err(error) => return Err(error),
                     };
+                    *progress |= written > 0;
                     if written < length {
                         if buffer.capacity() == 0 {
                             *buffer = take_write();
