@@ -83,6 +83,8 @@ struct Notices {
     writable: bool,
     closed: Option<CloseCause>,
     rejected: Option<u16>,
+    /// The server may have lost its last connection.
+    ended: bool,
     wake: bool,
 }
 
@@ -161,7 +163,7 @@ impl Connection {
         state.notices.wake = true;
         self.deadline.store(u64::MAX, Ordering::Relaxed);
         registry::remove(self.id);
-        self.server.connection_ended();
+        state.notices.ended = true;
     }
 
     /// Writes what the socket takes; a failed write ends the connection.
@@ -206,6 +208,9 @@ impl Connection {
         }
         if let Some(cause) = notices.closed {
             self.server.application.closed(id, cause);
+        }
+        if notices.ended {
+            self.server.connection_ended();
         }
     }
 }
