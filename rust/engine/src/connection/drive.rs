@@ -122,7 +122,13 @@ impl Connection {
             }
             self.update_deadline(state, true);
         }
-        if state.flags.read_closed && !state.http.is_in_exchange() && !state.flags.unread_input {
+        let idle = !state.http.is_in_exchange() && !state.flags.unread_input;
+        // `drain` found an answer on its way here, and left the end to us.
+        if idle && self.server.is_draining() && !state.http.is_mid_request() && !state.http.is_closed() {
+            self.end(state, CloseCause::Server);
+            return true;
+        }
+        if state.flags.read_closed && idle {
             self.end(state, CloseCause::Client);
             return true;
         }
