@@ -1,1 +1,125 @@
-//! Later.
+//! Where a server listens: TCP, both families, Unix sockets, and a cap on connections.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use httpkit_engine::{Exchange, Listen, Sent, Server, with_exchange};
+
+use crate::support::application::{App, head};
+use crate::support::client::{Client, Ending};
+use crate::support::{Fixture, PATIENCE, config};
+
+#[test]
+fn a_port_in_use_is_named() {
+    let fixture = Fixture::new();
+    let mut second = config();
+    let port = fixture.server.port().unwrap();
+    second.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, dual_stack: false };
+    for _ in 0..20 {
+        let error = Server::start(second.clone(), Arc::new(App::default())).expect_err("in use");
+        assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
+        assert_eq!(error.address, format!("127.0.0.1:{port}"));
+    }
+    assert_eq!(fixture.get("/a").status, 200);
+}
+
+#[test]
+fn the_port_is_free_again_at_once() {
+    let fixture = Fixture::new();
+    let port = fixture.server.port().unwrap();
+    let mut client = fixture.connect();
+    assert_eq!(client.get("/a").status, 200);
+    fixture.server.close();
+    let again = Fixture::with(|config| {
+        config.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, dual_stack: false };
+    });
+    assert_eq!(again.server.port(), Some(port));
+    assert_eq!(again.get("/b").status, 200);
+}
+
+#[test]
+fn one_listener_serves_both_families() {
+    if TcpStream::connect((Ipv6Addr::LOCALHOST, 1)).is_err_and(|error| error.kind() != ErrorKind::ConnectionRefused) {
+        eprintln!("this machine has no IPv6");
+        return;
+    }
+    let fixture = Fixture::with(|config| {
+        config.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0, dual_stack: true };
+    });
+    let port = fixture.server.port().unwrap();
+    assert_eq!(fixture.get("/remote").text(), "127.0.0.1");
+    let mut client = Client::over(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap());
+    assert_eq!(client.get("/remote").text(), "0:0:0:0:0:0:0:1");
+    let single = Fixture::with(|config| {
+        config.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0, dual_stack: false };
+    });
+    assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, single.server.port().unwrap())).is_err());
+    assert_eq!(single.get("/remote").text(), "127.0.0.1");
+}
+
+#[test]
+fn a_unix_socket_is_removed_with_its_server() {
+    let path: PathBuf = std::env::temp_dir().join(format!("httpkit-engine-{}.socket", std::process::id()));
+    for _ in 0..3 {
+        let fixture = Fixture::with(|config| config.listen = Listen::Unix(path.clone()));
+        assert_eq!(fixture.server.port(), None);
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let paths = ["/remote", "/file/100000", "/later/1", "/stream/2"];
+        let requests: String = paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
+        stream.write_all(requests.as_bytes()).unwrap();
+        stream.write_all(b"GET /close HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut output = Vec::new();
+        stream.read_to_end(&mut output).unwrap();
+        let text = String::from_utf8_lossy(&output);
+        assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 5);
+        assert!(
+            text.contains("\r\n\r\nnone")
+                && text.contains("/later/1")
+                && text.contains("end\r\n0\r\n\r\n")
+                && text.ends_with("/close")
+        );
+        // A second server must not take over the file, nor remove it.
+        let mut second = config();
+        second.listen = Listen::Unix(path.clone());
+        let error = Server::start(second, Arc::new(App::default())).expect_err("in use");
+        assert_eq!((error.source.kind(), error.address), (ErrorKind::AddrInUse, path.display().to_string()));
+        assert!(path.exists());
+        fixture.server.drain();
+        assert!(!path.exists());
+        fixture.app.wait("the end of the connection", |log| log.drained == 1);
+    }
+}
+
+#[test]
+fn r19_no_more_connections_than_allowed() {
+    let fixture = Fixture::with(|config| config.max_connections = 100);
+    let mut clients: Vec<Client> = (0..200).map(|_| fixture.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"));
+    fixture.app.wait("the first hundred", |log| log.held.len() == 100);
+    clients.iter().for_each(Client::finish);
+    // Each that ends lets the next in.
+    for answered in 0..200 {
+        assert!(fixture.app.held_count() <= 100 + answered);
+        let id = fixture.app.held(answered + 1);
+        let answer = |exchange: &Exchange<'_>| exchange.respond(head(200), b"held").unwrap();
+        assert_eq!(with_exchange(id, answer), Some(Sent::Accepted));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "held");
+        assert_eq!(client.ending(), Ending::Closed);
+    }
+    let mut idle: Vec<Client> = (0..100).map(|_| fixture.connect()).collect();
+    idle.iter_mut().for_each(|client| assert_eq!(client.get("/a").status, 200));
+    let mut waiting = fixture.connect();
+    waiting.send("GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+    fixture.server.drain();
+    // Accepted or still in the queue: draining ends it either way, and nothing hangs.
+    let mut rest = Vec::new();
+    waiting.rest(&mut rest);
+    fixture.app.wait("the end of the last connection", |log| log.drained == 1);
+    assert!(!fixture.app.log().requests.contains(&"/b".to_owned()));
+}

@@ -35,7 +35,8 @@ fn one_answer_then_the_end_whatever_follows() {
             assert_eq!(client.ending(), Ending::Closed, "{request:?}");
         }
     }
-    let log = fixture.app.log();
+    // The application is told a moment after the client.
+    let log = fixture.app.wait("the last refusal", |log| log.rejected.len() == 2 * cases.len());
     assert!(log.requests.iter().all(|uri| uri == "/first"), "{:?}", log.requests);
     let expected: Vec<u16> = cases.iter().flat_map(|(status, _)| [*status, *status]).collect();
     assert_eq!(log.rejected, expected);

@@ -56,6 +56,11 @@ impl App {
         log.clone()
     }
 
+    /// How many requests to `/hold` have come.
+    pub(crate) fn held_count(&self) -> usize {
+        self.lock().held.len()
+    }
+
     /// The id of the request to `/hold` that came as number `count`, from 1.
     pub(crate) fn held(&self, count: usize) -> ExchangeId {
         self.wait("a held request", |log| log.held.len() >= count).held[count - 1]
@@ -73,14 +78,16 @@ impl App {
     /// Sends a stream from the calling thread, as fast as it is taken.
     pub(crate) fn flood(&self, id: ExchangeId, pieces: usize) {
         let piece = vec![b'p'; PIECE];
+        let told = |log: &Log| log.writable.iter().filter(|writable| **writable == id).count();
+        let over = |log: &Log| log.closed.iter().any(|(closed, _)| *closed == id);
         assert_ne!(with_exchange(id, |exchange| exchange.start(head(200))), None);
         for _ in 0..pieces {
-            let already = self.lock().writable.len();
+            let already = told(&self.lock());
             let sent = with_exchange(id, |exchange| exchange.send(&piece, false)).unwrap_or(Sent::NotOpen);
             self.note(|log| log.flood.push(sent));
             match sent {
                 Sent::Accepted => {}
-                Sent::Full => drop(self.wait("room", |log| log.writable.len() > already || !log.closed.is_empty())),
+                Sent::Full => drop(self.wait("room", |log| told(log) > already || over(log))),
                 Sent::NotOpen => return,
             }
         }

@@ -155,6 +155,15 @@ impl Client {
         ending
     }
 
+    /// Waits for a reset without reading: reading would make room, and the server would go on.
+    pub(crate) fn wait_for_reset(&self) {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let mut sockets = [PollFd::new(&self.stream, PollFlags::empty())];
+        let timeout = PATIENCE.try_into().expect("a timeout");
+        assert_eq!(poll(&mut sockets, Some(&timeout)), Ok(1), "not reset");
+        assert!(sockets[0].revents().intersects(PollFlags::ERR | PollFlags::HUP));
+    }
+
     fn fill(&mut self) -> bool {
         match self.read() {
             Ok(length) => length > 0,
