@@ -171,6 +171,30 @@
           (raw/read-head connection))
         (is (= ["on close handler" "mine"] (raw/await-value logged)))))))
 
+(deftest a-large-stream-through-a-channel
+  (testing "outlives the channel it was sent through"
+    (let [total (* 16 1024 1024)
+          closed (promise)]
+      (raw/with-server [port (fn [request]
+                               (server/as-channel request
+                                                  {:on-open #(server/send! % (ByteArrayInputStream. (byte-array total)))
+                                                   :on-close (fn [_ status] (deliver closed status))}))
+                        {}]
+        (raw/with-connection [connection port :receive-buffer 8192]
+          (raw/write connection (raw/request "GET" "/"))
+          (is (= :server-close (raw/await-value closed)))
+          (is (= total (alength ^bytes (:bytes (raw/read-response connection))))))))))
+
+(deftest on-close-of-an-ordinary-answer
+  (testing "is dropped with the exchange"
+    (let [closed (promise)]
+      (raw/with-server [port (fn [request]
+                               (server/on-close (:async-channel request) #(deliver closed %))
+                               {:body "x"})
+                        {}]
+        (is (= "x" (:body (raw/fetch port "GET" "/")))))
+      (is (not (realized? closed))))))
+
 (deftest many-senders
   (testing "one head, and every piece whole"
     (let [pieces (for [sender (range 8) number (range 50)] (str "<" sender "-" number ">"))

@@ -88,7 +88,11 @@ public final class AsyncChannel {
 
     /** Takes the right to answer, entering {@code next}. Returns false if somebody answered, or the client has gone. */
     boolean claim(int next) {
-        return STATE.compareAndSet(this, OPEN, next);
+        boolean claimed = STATE.compareAndSet(this, OPEN, next);
+        if (claimed && next == ANSWERED && callbacks != null) {
+            application.unregister(this, new Watcher());
+        }
+        return claimed;
     }
 
     /** Gives the right to answer back after the engine refused the answer. */
@@ -230,12 +234,15 @@ public final class AsyncChannel {
         if (isClosed()) {
             return REFUSED;
         }
-        StreamSender.send(this, data instanceof Map ? ((Map<?, ?>) data).get(Keywords.BODY) : data, close);
+        if (!StreamSender.send(this, data instanceof Map ? ((Map<?, ?>) data).get(Keywords.BODY) : data, close)) {
+            // The engine's news of the loss is on its way; on-close is its business.
+            return REFUSED;
+        }
         return close && STATE.compareAndSet(this, STREAMING, CLOSED) ? ENDED : SENT;
     }
 
     private void ended(int status, int code, String reason) {
-        application.unregister(this);
+        application.unregister(this, new Watcher());
         callbacks().closed(status, code, reason);
     }
 
@@ -251,12 +258,32 @@ public final class AsyncChannel {
     /** Hears of the connection's end from now on, also if it is in the past: the engine reports it only once. */
     private void watch() {
         Watcher watcher = new Watcher();
-        if (application.registerIfAbsent(this, watcher) && Native.remoteAddress(connection) == null) {
+        if (!application.registerIfAbsent(this, watcher)) {
+            return;
+        }
+        if (isClosed()) {
+            application.unregister(this, watcher);
+        } else if (Native.remoteAddress(connection) == null) {
             watcher.closed(Application.CAUSE_CLIENT);
         }
     }
 
+    /** Waits for the loss of the connection. Equal to the channel's other watchers, so that none needs to be kept. */
     private final class Watcher implements ExchangeListener {
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof Watcher && ((Watcher) other).channel() == channel();
+        }
+
+        @Override
+        public int hashCode() {
+            return System.identityHashCode(channel());
+        }
+
+        private AsyncChannel channel() {
+            return AsyncChannel.this;
+        }
+
         @Override
         public void writable() {
             // send! does not wait for room.
@@ -267,7 +294,6 @@ public final class AsyncChannel {
             if (STATE.compareAndSet(AsyncChannel.this, OPEN, LOST)
                 || STATE.compareAndSet(AsyncChannel.this, STREAMING, LOST)) {
                 int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : CloseStatus.CLIENT;
-                application.unregister(AsyncChannel.this);
                 application.execute(() -> application.reportCloseErrors(() -> ended(status, status, "")));
             }
         }

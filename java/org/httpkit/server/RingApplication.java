@@ -131,8 +131,9 @@ public final class RingApplication extends Application {
         return listeners.putIfAbsent(new ExchangeKey(channel.connection(), channel.exchange()), listener) == null;
     }
 
-    void unregister(AsyncChannel channel) {
-        listeners.remove(new ExchangeKey(channel.connection(), channel.exchange()));
+    /** Takes the listener out; another that has taken its place stays. */
+    void unregister(AsyncChannel channel, ExchangeListener listener) {
+        listeners.remove(new ExchangeKey(channel.connection(), channel.exchange()), listener);
     }
 
     /** Closes a body source; a failure to do so is worth no more than a warning. */

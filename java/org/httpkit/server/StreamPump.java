@@ -42,7 +42,7 @@ final class StreamPump implements ExchangeListener, Runnable {
         try {
             sent = Native.startStream(channel.connection(), channel.exchange(), head, headLength);
         } catch (Throwable e) {
-            application.unregister(channel);
+            application.unregister(channel, this);
             throw e;
         }
         if (sent != Native.NOT_OPEN) {
@@ -120,7 +120,7 @@ final class StreamPump implements ExchangeListener, Runnable {
 
     private void end() {
         if (ended.compareAndSet(false, true)) {
-            application.unregister(channel);
+            application.unregister(channel, this);
             application.close(source);
         }
     }

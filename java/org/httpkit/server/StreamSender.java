@@ -41,26 +41,26 @@ final class StreamSender {
         return true;
     }
 
-    /** Sends one piece and, with {@code finish}, ends the answer. */
-    static void send(AsyncChannel channel, Object body, boolean finish) throws IOException {
-        send(channel, content(body), finish);
+    /** Sends one piece and, with {@code finish}, ends the answer. Returns false if the client has gone. */
+    static boolean send(AsyncChannel channel, Object body, boolean finish) throws IOException {
+        return send(channel, content(body), finish);
     }
 
-    private static void send(AsyncChannel channel, ByteBuffer content, boolean finish) {
+    private static boolean send(AsyncChannel channel, ByteBuffer content, boolean finish) {
         int end = content.limit();
         while (content.hasRemaining()) {
             int count = Math.min(Scratch.SIZE, content.remaining());
             boolean last = finish && content.position() + count == end;
             int offset = content.arrayOffset() + content.position();
-            Native.send(channel.connection(), channel.exchange(), content.array(), offset, count, last);
+            if (Native.send(channel.connection(), channel.exchange(), content.array(), offset, count, last) == Native.NOT_OPEN) {
+                return false;
+            }
             content.position(content.position() + count);
             if (last) {
-                return;
+                return true;
             }
         }
-        if (finish) {
-            Native.send(channel.connection(), channel.exchange(), NOTHING, 0, 0, true);
-        }
+        return !finish || Native.send(channel.connection(), channel.exchange(), NOTHING, 0, 0, true) != Native.NOT_OPEN;
     }
 
     /** A piece is one unit to the caller: it is complete in memory before any of it is sent, or not sent at all. */
