@@ -6,6 +6,7 @@
   (:require [clojure.string :as string]
             [org.httpkit.engine.address :as address]
             [org.httpkit.engine.options :as options]
+            [org.httpkit.engine.ring :as ring]
             [org.httpkit.utils :as utils])
   (:import (java.security MessageDigest)
            (java.util Base64)
@@ -81,6 +82,7 @@
       (doto (HttpServer. (RingApplication. handler (boolean (:ring-async? opts)) pool telemetry
                                            (boolean (get opts :legacy-content-length? true))
                                            (boolean (:expose-errors? opts))
+                                           (ring/body-writer)
                                            (.getContextClassLoader (Thread/currentThread)))
                          (.encode (address/add-address configuration opts)))
         (.start))

@@ -2,13 +2,16 @@ package org.httpkit.server;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import clojure.lang.RT;
 import clojure.lang.Seqable;
 import java.io.File;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import org.httpkit.engine.FileNames;
+import org.httpkit.engine.Keywords;
 import org.httpkit.engine.Native;
 import org.httpkit.engine.ResponseWriter;
 import org.httpkit.engine.Scratch;
@@ -30,16 +33,24 @@ final class AnswerSender {
     private final RingApplication application;
     private final Telemetry telemetry;
     private final boolean legacyContentLength;
+    /** Null without Ring. */
+    private final BodyWriter bodyWriter;
 
-    AnswerSender(RingApplication application, Telemetry telemetry, boolean legacyContentLength) {
+    AnswerSender(
+        RingApplication application, Telemetry telemetry, boolean legacyContentLength, BodyWriter bodyWriter) {
         this.application = application;
         this.telemetry = telemetry;
         this.legacyContentLength = legacyContentLength;
+        this.bodyWriter = bodyWriter;
     }
 
     /** Returns true if an answer with this status never has a body (RFC 9110 section 6.4.1). */
     static boolean hasNoBody(int status) {
         return status < 200 || status == 204 || status == 205 || status == 304;
+    }
+
+    private static boolean isInMemory(Object body) {
+        return body == null || body instanceof String || body instanceof byte[] || body instanceof ByteBuffer;
     }
 
     /** Returns a body that is in memory as bytes; throws what http-kit throws for a body of no known kind. */
@@ -83,7 +94,7 @@ final class AnswerSender {
             if (typed) {
                 addDefaultType(writer);
             }
-            int sent = answer(channel, worker, claimed, writer, code, body);
+            int sent = answer(channel, worker, claimed, writer, code, headers, body);
             if (sent == IGNORED) {
                 discard(body);
             }
@@ -104,7 +115,7 @@ final class AnswerSender {
     }
 
     private int answer(
-        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object body)
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object headers, Object body)
         throws IOException {
         boolean declared = writer.handlerLength() != ResponseWriter.NO_LENGTH;
         if (hasNoBody(status) || channel.isHead() && declared && !legacyContentLength) {
@@ -113,6 +124,9 @@ final class AnswerSender {
                 writer.declare(writer.handlerLength());
             }
             return sendBlock(channel, worker, claimed, writer);
+        }
+        if (bodyWriter != null && body != null && bodyWriter.implementedBy(body)) {
+            return sendWritten(channel, worker, claimed, writer, status, headers, body);
         }
         if (body instanceof InputStream) {
             return sendSource(channel, worker, claimed, writer, new InputStreamSource((InputStream) body));
@@ -126,6 +140,9 @@ final class AnswerSender {
         if (body instanceof String && !channel.isHead() && ((String) body).length() <= ResponseWriter.INLINE_BODY) {
             writer.body((String) body);
             return sendBlock(channel, worker, claimed, writer);
+        }
+        if (bodyWriter != null && !isInMemory(body) && bodyWriter.accepts(body)) {
+            return sendWritten(channel, worker, claimed, writer, status, headers, body);
         }
         ByteBuffer content = inMemory(body);
         return sendBytes(channel, worker, claimed, writer,
@@ -181,6 +198,27 @@ final class AnswerSender {
         } finally {
             Scratch.give(piece);
         }
+    }
+
+    /** A body that writes itself may wait for the client, so it never does that on an engine thread. */
+    private int sendWritten(
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object headers, Object body) {
+        if (channel.isHead()) {
+            return claiming(channel, claimed, () -> startAndFinish(channel, writer));
+        }
+        byte[] head = Arrays.copyOf(finished(writer), writer.length());
+        if (!channel.claim(claimed)) {
+            return IGNORED;
+        }
+        Object response = RT.map(Keywords.STATUS, status, Keywords.HEADERS, headers, Keywords.BODY, body);
+        BodyOutputStream stream = new BodyOutputStream(application, channel, head);
+        Runnable writing = () -> application.write(bodyWriter, body, response, stream, channel, claimed);
+        if (worker == null) {
+            writing.run();
+        } else {
+            application.execute(writing);
+        }
+        return 0;
     }
 
     private int sendBlock(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer) {

@@ -39,7 +39,10 @@ public final class RingApplication extends Application {
     private final CountDownLatch drained = new CountDownLatch(1);
     private Executor overflow;
 
-    /** Serves {@code handler}; what must not run on an engine thread runs on {@code executor}. */
+    /**
+     * Serves {@code handler}; what must not run on an engine thread runs on {@code executor}. {@code bodyWriter} is null where no body
+     * writes itself.
+     */
     public RingApplication(
         IFn handler,
         boolean ringAsync,
@@ -47,13 +50,14 @@ public final class RingApplication extends Application {
         Telemetry telemetry,
         boolean legacyContentLength,
         boolean exposeErrors,
+        BodyWriter bodyWriter,
         ClassLoader classLoader) {
         super(classLoader);
         this.handler = handler;
         this.ringAsync = ringAsync;
         this.executor = executor;
         this.telemetry = telemetry;
-        this.sender = new AnswerSender(this, telemetry, legacyContentLength);
+        this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter);
         this.responder = new Responder(sender, telemetry, exposeErrors);
     }
 
@@ -142,6 +146,21 @@ public final class RingApplication extends Application {
             source.close();
         } catch (IOException | RuntimeException failure) {
             telemetry.warn("failed to close " + source.description(), failure);
+        }
+    }
+
+    /** Has a body write itself. One that fails before anything was sent is answered like a handler that throws. */
+    void write(
+        BodyWriter writer, Object body, Object response, BodyOutputStream stream, AsyncChannel channel, int claimed) {
+        try {
+            writer.write(body, response, stream);
+        } catch (Throwable failure) {
+            if (stream.abandon()) {
+                channel.unclaim(claimed);
+                responder.fail(channel, failure, null);
+            } else if (!stream.isLost()) {
+                telemetry.error(channel.requestLine(), failure);
+            }
         }
     }
 

@@ -1,0 +1,138 @@
+package org.httpkit.server;
+
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.io.OutputStream;
+import java.util.Arrays;
+import java.util.Objects;
+import org.httpkit.engine.Native;
+import org.httpkit.engine.Scratch;
+
+/**
+ * The answer of one exchange as an OutputStream. What is closed before a piece is full, and was not flushed, goes out as one answer
+ * with its length.
+ *
+ * <p>A writer that is faster than the client waits. After the client has gone every write throws.
+ */
+final class BodyOutputStream extends OutputStream implements ExchangeListener {
+    private static final int INITIAL_SIZE = 4 * 1024;
+
+    private final RingApplication application;
+    private final AsyncChannel channel;
+    private final byte[] head;
+    private byte[] piece = new byte[INITIAL_SIZE];
+    private int count;
+    private boolean started;
+    private boolean ended;
+    private boolean lost;
+    /** Set by the engine's word that there is room again, which may come before the call that met the full window returns. */
+    private boolean resumed = true;
+
+    /** Takes a complete head, for an exchange that has been claimed. */
+    BodyOutputStream(RingApplication application, AsyncChannel channel, byte[] head) {
+        this.application = application;
+        this.channel = channel;
+        this.head = head;
+        application.register(channel, this);
+    }
+
+    @Override
+    public synchronized void write(int b) throws IOException {
+        write(new byte[] {(byte) b}, 0, 1);
+    }
+
+    @Override
+    public synchronized void write(byte[] bytes, int offset, int length) throws IOException {
+        Objects.checkFromIndexSize(offset, length, bytes.length);
+        if (ended) {
+            throw new IOException("The stream is closed");
+        }
+        int at = offset;
+        while (at < offset + length) {
+            if (count == Scratch.SIZE) {
+                send(false);
+            }
+            int part = Math.min(offset + length - at, Scratch.SIZE - count);
+            if (count + part > piece.length) {
+                piece = Arrays.copyOf(piece, Math.min(Scratch.SIZE, Math.max(2 * piece.length, count + part)));
+            }
+            System.arraycopy(bytes, at, piece, count, part);
+            count += part;
+            at += part;
+        }
+    }
+
+    @Override
+    public synchronized void flush() throws IOException {
+        if (count > 0 && !ended) {
+            send(false);
+        }
+    }
+
+    @Override
+    public synchronized void close() throws IOException {
+        if (ended) {
+            return;
+        }
+        ended = true;
+        application.unregister(channel, this);
+        if (started) {
+            send(true);
+        } else {
+            Native.respondBytes(channel.connection(), channel.exchange(), head, head.length, piece, 0, count);
+        }
+    }
+
+    /** Returns true if the client has gone. */
+    synchronized boolean isLost() {
+        return lost;
+    }
+
+    /** Gives the answer up. Returns true if nothing of it was sent, so that another can be given. */
+    synchronized boolean abandon() {
+        if (ended) {
+            return false;
+        }
+        ended = true;
+        application.unregister(channel, this);
+        if (started) {
+            Native.abort(channel.connection(), channel.exchange());
+        }
+        return !started;
+    }
+
+    @Override
+    public synchronized void writable() {
+        resumed = true;
+        notifyAll();
+    }
+
+    @Override
+    public synchronized void closed(int cause) {
+        lost = true;
+        notifyAll();
+    }
+
+    private void send(boolean finish) throws IOException {
+        if (!started) {
+            started = true;
+            Native.startStream(channel.connection(), channel.exchange(), head, head.length);
+        }
+        while (!resumed && !lost) {
+            try {
+                wait();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new InterruptedIOException("Interrupted while the client takes no more");
+            }
+        }
+        resumed = false;
+        int sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, finish);
+        if (sent == Native.NOT_OPEN) {
+            lost = true;
+            throw new IOException("The client has gone");
+        }
+        count = 0;
+        resumed |= sent == Native.ACCEPTED;
+    }
+}

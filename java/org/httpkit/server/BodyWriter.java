@@ -1,0 +1,15 @@
+package org.httpkit.server;
+
+import java.io.OutputStream;
+
+/** How to have bodies write themselves that do so: Ring's StreamableResponseBody, where Ring is on the class path. */
+public interface BodyWriter {
+    /** Returns true if the body's own class implements the protocol: it is then written this way, whatever else it is. */
+    boolean implementedBy(Object body);
+
+    /** Returns true if the protocol was extended to the body's class. */
+    boolean accepts(Object body);
+
+    /** Writes the body of the response map, and closes the stream now or, from another thread, later. */
+    void write(Object body, Object response, OutputStream stream) throws Exception;
+}
