@@ -62,9 +62,10 @@
         (raw/with-connection [connection port]
           (raw/write connection (raw/request "GET" "/a") (raw/request "GET" "/b"))
           (is (= ["first" "first"] (repeatedly 2 #(:body (raw/read-response connection)))))))
-      (is (= 4 (count @log)))
-      (is (re-find #"^Response ignored: GET /a " (ffirst @log)))
-      (is (instance? IllegalStateException (second (first @log)))))))
+      (is (= {"Response ignored: GET /a was answered through its channel" 2
+              "Response ignored: GET /b was answered through its channel" 2}
+             (frequencies (map first @log))))
+      (is (every? #(instance? IllegalStateException (second %)) @log)))))
 
 (deftest interrupt-flag
   (testing "a handler's own interrupt does not reach the next request"
