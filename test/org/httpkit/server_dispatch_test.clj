@@ -1,0 +1,67 @@
+(ns org.httpkit.server-dispatch-test
+  "Where handlers run, and what they find there."
+  (:require [clojure.java.io :as io]
+            [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw])
+  (:import (java.util.concurrent CountDownLatch)))
+
+(defn- thread-of
+  "Returns the thread that runs a handler under these options."
+  ^Thread [options]
+  (let [thread (promise)]
+    (raw/with-server [port (fn [_] (deliver thread (Thread/currentThread)) {}) options]
+      (raw/fetch port "GET" "/"))
+    (raw/await-value thread)))
+
+(deftest threads
+  (is (= "http-kit-server-worker-1" (.getName (thread-of {:dispatch :pool :allow-virtual? false}))))
+  (is (= "mine-1" (.getName (thread-of {:worker-name-prefix "mine-" :allow-virtual? false}))))
+  (is (= "ours-1" (.getName (thread-of {:prefix "mine-" :pool-opts {:prefix "ours-" :allow-virtual? false}}))))
+  (testing "an engine thread has a name and does not keep the JVM alive"
+    (let [thread (thread-of {:dispatch :in-place})]
+      (is (re-matches #"httpkit-rs-\d+" (.getName thread)))
+      (is (.isDaemon thread)))))
+
+(deftest context-class-loader
+  (let [thread (Thread/currentThread)
+        before (.getContextClassLoader thread)
+        loader (clojure.lang.DynamicClassLoader. before)
+        handler (fn [_]
+                  (let [found (.getContextClassLoader (Thread/currentThread))]
+                    (.setContextClassLoader (Thread/currentThread) nil)
+                    {:body (pr-str [(identical? loader found)
+                                    (some? (io/resource "org/httpkit/server.clj" loader))])}))]
+    (.setContextClassLoader thread loader)
+    (try
+      (raw/with-servers [port handler {:thread 1 :allow-virtual? false}]
+        (.setContextClassLoader thread before)
+        (testing "is that of the thread that called run-server"
+          (is (= "[true true]" (:body (raw/fetch port "GET" "/")))))
+        (.setContextClassLoader thread loader))
+      (finally (.setContextClassLoader thread before))))
+  (testing "on an engine thread also after a handler has changed it"
+    (let [seen (atom #{})
+          handler (fn [_]
+                    (swap! seen conj (.getContextClassLoader (Thread/currentThread)))
+                    (.setContextClassLoader (Thread/currentThread) nil)
+                    {})]
+      (raw/with-server [port handler {:dispatch :in-place}]
+        (raw/with-connection [connection port]
+          (dotimes [_ 20]
+            (raw/write connection (raw/request "GET" "/"))
+            (raw/read-response connection))))
+      (is (= #{(.getContextClassLoader (Thread/currentThread))} @seen)))))
+
+(deftest a-pool-keeps-the-engine-free
+  (testing "more blocked handlers than processors, and another server answers"
+    (let [gate (CountDownLatch. 1)
+          blocked (* 4 (.availableProcessors (Runtime/getRuntime)))
+          entered (CountDownLatch. blocked)]
+      (raw/with-server [port (fn [_] (.countDown entered) (raw/await-latch gate) {:body "late"}) {:thread blocked}]
+        (raw/with-server [other (fn [_] {:body "at once"}) {:dispatch :in-place}]
+          (let [connections (doall (repeatedly blocked #(raw/write (raw/connect port) (raw/request "GET" "/"))))]
+            (is (raw/await-latch entered))
+            (is (= "at once" (:body (raw/fetch other "GET" "/"))))
+            (.countDown gate)
+            (is (= #{"late"} (set (map (comp :body raw/read-response) connections))))
+            (run! raw/disconnect connections)))))))
