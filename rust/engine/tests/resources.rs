@@ -1,0 +1,228 @@
+//! Rows R3, R4, R9, R12, R14, R15: what clients can make the server hold or burn. Each test runs in a process of its own.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Request, Sent, Server};
+use support::application::{head, spawn_flood};
+use support::child::{Serving, alone, descriptors, is_child, processor_time, requested, resident};
+use support::client::{Client, Ending};
+use support::{Fixture, config};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Answers everything with 1000 bytes and remembers nothing, so that what grows is the engine.
+#[derive(Default)]
+struct Lean {
+    requests: AtomicUsize,
+}
+
+impl Application for Lean {
+    fn request(&self, exchange: &Exchange<'_>, _: &Request<'_>) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let _ = exchange.respond(head(200), &[b'a'; 1000]);
+    }
+    fn writable(&self, _: ExchangeId) {}
+    fn closed(&self, _: ExchangeId, _: CloseCause) {}
+    fn rejected(&self, _: u16) {}
+    fn accept_failed(&self, _: &std::io::Error) {
+        println!("\nfailed {}", processor_time().as_micros());
+    }
+    fn drained(&self) {}
+}
+
+fn lean() -> (Arc<Lean>, Server) {
+    let app = Arc::new(Lean::default());
+    let server = Server::start(config(), Arc::clone(&app) as _).expect("started");
+    (app, server)
+}
+
+#[track_caller]
+fn grew_at_most(before: u64, after: u64, allowed: u64) {
+    let grown = after.saturating_sub(before);
+    assert!(grown <= allowed, "grew by {} KiB, {} KiB are allowed", grown / 1024, allowed / 1024);
+}
+
+#[test]
+fn r3_clients_that_do_not_read_cost_a_mebibyte_each() {
+    alone("r3_clients_that_do_not_read_cost_a_mebibyte_each", || {
+        let fixture = Fixture::new();
+        assert_eq!(fixture.get("/source/1000000").body.len(), 1_000_000);
+        let before = resident();
+        let mut streams: Vec<Client> = (0..20).map(|_| fixture.connect()).collect();
+        streams.iter_mut().for_each(|client| client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let floods: Vec<_> = (1..=20).map(|number| spawn_flood(&fixture.app, fixture.app.held(number), 10_000)).collect();
+        let full = |count: usize| move |sent: &[Sent]| sent.iter().filter(|sent| **sent == Sent::Full).count() == count;
+        fixture.app.wait("full outboxes", |log| full(20)(&log.flood));
+        let mut answers: Vec<Client> = (0..20).map(|_| fixture.connect()).collect();
+        for (number, client) in answers.iter_mut().enumerate() {
+            let path = if number % 2 == 0 { "/source/64000000" } else { "/file/64000" };
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            assert_eq!(client.head().status, 200);
+        }
+        grew_at_most(before, resident(), 40 * MIB);
+        fixture.server.close();
+        floods.into_iter().for_each(|flood| flood.join().unwrap());
+    });
+}
+
+#[test]
+fn r4_a_declared_length_reserves_nothing() {
+    alone("r4_a_declared_length_reserves_nothing", || {
+        let (_, server) = lean();
+        let port = server.port().unwrap();
+        let mut probe = Client::connect(port);
+        assert_eq!(probe.get("/").body.len(), 1000);
+        let (before, requested_before) = (resident(), requested());
+        let mut clients: Vec<Client> = (0..500).map(|_| Client::connect(port)).collect();
+        for client in &mut clients {
+            // The interim answer tells that the server has begun to collect the body.
+            client.send("PUT / HTTP/1.1\r\nHost:x\r\nExpect:100-continue\r\nContent-Length:8388607\r\n\r\n");
+        }
+        for client in &mut clients {
+            assert_eq!(client.response().status, 100);
+            client.send("body");
+        }
+        let slowest = (0..100).map(|_| {
+            let start = Instant::now();
+            assert_eq!(probe.get("/").status, 200);
+            start.elapsed()
+        });
+        let slowest = slowest.max().unwrap();
+        assert!(slowest <= Duration::from_millis(100), "{slowest:?}");
+        grew_at_most(before, resident(), 32 * MIB);
+        // Pages not yet touched are not resident: the promise is about what was asked for.
+        grew_at_most(requested_before, requested(), 64 * MIB);
+        server.close();
+    });
+}
+
+#[test]
+fn r9_pipelined_requests_without_reading_are_not_all_run() {
+    alone("r9_pipelined_requests_without_reading_are_not_all_run", || {
+        let (app, server) = lean();
+        let mut client = Client::connect(server.port().unwrap());
+        let request = format!("GET / HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(200));
+        let batch = request.repeat(100);
+        client.send(&request);
+        client.response();
+        let before = resident();
+        client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let (mut batches, mut left) = (0, batch.as_bytes());
+        while batches < 1000 {
+            match client.stream.write(left) {
+                Ok(written) => left = &left[written..],
+                // Nothing was taken for half a second: the server has stopped reading.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+            if left.is_empty() {
+                (batches, left) = (batches + 1, batch.as_bytes());
+            }
+        }
+        assert!(batches < 1000, "all of 100000 requests were taken from a client that reads nothing");
+        grew_at_most(before, resident(), 8 * MIB);
+        let run = app.requests.load(Ordering::Relaxed);
+        // Reading again sets it going: nothing was lost, nothing is out of order.
+        client.stream.set_write_timeout(None).unwrap();
+        let mut writer = client.stream.try_clone().unwrap();
+        let rest = left.to_vec();
+        let writing = std::thread::spawn(move || writer.write_all(&rest).unwrap());
+        for _ in 0..batches * 100 + 100 - usize::from(left.is_empty()) * 100 {
+            assert_eq!(client.response().body.len(), 1000);
+        }
+        writing.join().unwrap();
+        assert!(run < app.requests.load(Ordering::Relaxed));
+        server.close();
+    });
+}
+
+#[test]
+fn r12_no_descriptors_left() {
+    const NAME: &str = "r12_no_descriptors_left";
+    if is_child(NAME) {
+        let (_, server) = lean();
+        println!("\nport {}", server.port().unwrap());
+        let _ = std::io::stdin().read_line(&mut String::new());
+        return;
+    }
+    let mut serving = Serving::start(NAME, "ulimit -n 64");
+    let port = u16::try_from(serving.numbers("port")[0]).unwrap();
+    let mut existing = Client::connect(port);
+    assert_eq!(existing.get("/").status, 200);
+    let crowd: Vec<Client> = (0..200).map(|_| Client::connect(port)).collect();
+    let first = serving.numbers("failed")[0];
+    let start = Instant::now();
+    let mut last = first;
+    for _ in 0..3 {
+        last = serving.numbers("failed")[0];
+        assert_eq!(existing.get("/").status, 200, "who is connected is served throughout");
+    }
+    let elapsed = start.elapsed();
+    assert!(elapsed >= Duration::from_millis(2900), "more than one report a second: {elapsed:?}");
+    let used = Duration::from_micros(last - first);
+    assert!(used <= elapsed / 20, "{used:?} of processor time in {elapsed:?}");
+    drop(crowd);
+    let start = Instant::now();
+    assert_eq!(Client::connect(port).get("/").status, 200);
+    assert!(start.elapsed() <= Duration::from_secs(1), "served again after {:?}", start.elapsed());
+}
+
+#[test]
+fn r14_a_burst_of_connects_waits_for_no_retry() {
+    alone("r14_a_burst_of_connects_waits_for_no_retry", || {
+        // As many as come: the kernel's queue holds them however slowly this machine accepts.
+        let mut config = config();
+        config.backlog = 2048;
+        let server = Server::start(config, Arc::new(Lean::default())).expect("started");
+        let port = server.port().unwrap();
+        let connect = move || {
+            let start = Instant::now();
+            (Client::connect(port), start.elapsed())
+        };
+        let threads: Vec<_> =
+            (0..8).map(|_| std::thread::spawn(move || (0..250).map(|_| connect()).collect::<Vec<_>>())).collect();
+        let mut clients: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        let slowest = clients.iter().map(|(_, elapsed)| *elapsed).max().unwrap();
+        assert!(slowest < Duration::from_secs(1), "a SYN was sent again: {slowest:?}");
+        clients.iter_mut().for_each(|(client, _)| assert_eq!(client.get("/").status, 200));
+        server.close();
+    });
+}
+
+#[test]
+fn r15_idle_connections_cost_little_and_are_given_back() {
+    alone("r15_idle_connections_cost_little_and_are_given_back", || {
+        let (app, server) = lean();
+        let port = server.port().unwrap();
+        let mut probe = Client::connect(port);
+        assert_eq!(probe.get("/").status, 200);
+        let (before, open) = (resident(), descriptors());
+        let count = 3000;
+        let mut clients: Vec<Client> = (0..count).map(|_| Client::connect(port)).collect();
+        clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+        assert_eq!(app.requests.load(Ordering::Relaxed), count + 1);
+        // The client's half is counted too: half of what one connection may cost.
+        grew_at_most(before, resident(), count as u64 * 16 * 1024 / 2);
+        for client in &mut clients {
+            client.finish();
+            assert_eq!(client.ending(), Ending::Closed);
+        }
+        drop(clients);
+        assert!(descriptors() <= open + 1, "{} descriptors, {open} before", descriptors());
+        // Slots are used again: many connections one after the other leave nothing behind.
+        let before = resident();
+        for _ in 0..3000 {
+            let mut client = Client::connect(port);
+            assert_eq!(client.get("/").status, 200);
+        }
+        grew_at_most(before, resident(), 4 * MIB);
+        server.close();
+    });
+}
