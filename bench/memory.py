@@ -29,8 +29,9 @@ SETTLE_SECONDS = 15
 PROBE_SECONDS = 5
 
 # A heap of fixed size, touched at the start with the collector's own tables, so that neither
-# growth of the heap nor of card tables counts as the connections' native memory.
-IDLE_JAVA_OPTIONS = ("-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch")
+# growth of the heap nor of card tables counts as the connections' native memory. The second
+# compiler stays out: what it takes and gives back is several MB, more than the connections.
+IDLE_JAVA_OPTIONS = ("-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch", "-XX:TieredStopAtLevel=1")
 
 
 @dataclass(frozen=True)
