@@ -30,6 +30,8 @@ impl Connection {
             let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
             if state.outbox.push(transport, body, b"").is_err() {
                 self.abort(state, CloseCause::Client);
+                self.release(guard);
+                return Ok(Sent::NotOpen);
             }
         }
         Ok(self.complete(guard))
