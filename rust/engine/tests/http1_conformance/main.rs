@@ -72,6 +72,25 @@ fn h5_h6_chunks() {
 }
 
 #[test]
+fn h5_every_line_of_a_chunked_body_ends_in_cr_lf() {
+    let lines = ["5", "hello", "0", ""];
+    assert_eq!(play_whole(&chunked(lines.map(|line| format!("{line}\r\n")).concat()), &LIMITS).requests.len(), 1);
+    for end in ["\n", "\r", "\n\n", "\r\r", "\n\r", "x\n", "\rx", " \r\n", "\r\n\r\n"] {
+        for place in 0..3 {
+            let body = (0..).zip(lines).map(|(number, line)| format!("{line}{}", if number == place { end } else { "\r\n" }));
+            let input = chunked(body.collect::<String>());
+            // An empty line after "0" ends the body, which is then complete.
+            if (place, end) != (2, "\r\n\r\n") {
+                cases::rejected("H5", 400, "line end in a chunked body", input).check();
+            }
+        }
+    }
+    for end in ["\n", "\rx", "x\n", "\r\r"] {
+        cases::rejected("H5", 400, "end of a chunked body", chunked(format!("5\r\nhello\r\n0\r\n{end}"))).check();
+    }
+}
+
+#[test]
 fn h7_trailers() {
     check(&["H7"]);
 }

@@ -47,7 +47,11 @@ fn read_chunks(input: &[u8], mut position: usize) -> Option<Message> {
             break;
         }
         body.extend_from_slice(input.get(position..position + size)?);
-        position += size + 2;
+        position += size;
+        if !line_at(input, position)?.is_empty() {
+            return None;
+        }
+        position += 2;
     }
     loop {
         let line = line_at(input, position)?;

@@ -139,6 +139,29 @@ fn of_eight_threads_that_answer_one_wins() {
 }
 
 #[test]
+fn an_answer_that_fails_is_either_accepted_or_told() {
+    let fixture = Fixture::new();
+    for round in 0..50 {
+        let mut client = fixture.connect();
+        client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.finish();
+        let id = fixture.app.held(round + 1);
+        // Others are served meanwhile: by now the server has most likely seen the FIN, and reads no more.
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+        socket2::SockRef::from(&client.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        let told = fixture.app.log().closed.len();
+        let answered = with_exchange(id, |exchange| exchange.respond(head(200), &[b'a'; 10_000]).unwrap());
+        if answered == Some(Sent::Accepted) {
+            assert_eq!(fixture.app.log().closed.len(), told, "accepted and lost at once");
+        } else {
+            let log = fixture.app.wait("the end", |log| log.closed.iter().any(|(closed, _)| *closed == id));
+            assert_eq!(log.closed.iter().filter(|(closed, _)| *closed == id).count(), 1);
+        }
+    }
+}
+
+#[test]
 fn an_answer_races_with_the_end_of_the_server() {
     for _ in 0..100 {
         let fixture = Fixture::new();
