@@ -123,20 +123,24 @@
         run (fn [options]
               (reset! events [])
               (raw/with-server [port handler (merge (raw/quiet) {:event-logger #(swap! events conj %) :max-body 3
-                                                                 :max-line 200} options)]
+                                                                 :max-line 200 :max-headers 5} options)]
                 (raw/with-connection [connection port]
                   (doseq [path ["/200" "/404" "/nil" "/channel" "/1"]]
                     (raw/write connection (raw/request "GET" path))
                     (raw/read-response connection)))
                 (is (= 413 (:status (raw/fetch port "POST" "/200" :body "1234"))))
-                (is (= 414 (:status (raw/fetch port "GET" (apply str "/" (repeat 300 "x")))))))
+                (is (= 414 (:status (raw/fetch port "GET" (apply str "/" (repeat 300 "x"))))))
+                (is (= 431 (:status (raw/fetch port "GET" "/200" :headers (zipmap (map #(str "X" %) (range 10)) (range))))))
+                (is (= 400 (:status (raw/fetch port "GET" "/ 200")))))
               @events)]
     (doseq [dispatch [:pool :in-place]]
       (testing dispatch
-        (is (= ["httpkit.server.status.processed.200" "httpkit.server.status.processed.404"
-                "httpkit.server.status.404" "httpkit.server.status.500" "httpkit.server.status.413"
-                "httpkit.server.status.414"]
-               (run {:dispatch dispatch})))))
+        (let [[on-one-connection refusals] (split-at 4 (run {:dispatch dispatch}))]
+          (is (= ["httpkit.server.status.processed.200" "httpkit.server.status.processed.404"
+                  "httpkit.server.status.404" "httpkit.server.status.500"]
+                 on-one-connection))
+          (is (= ["httpkit.server.status.413" "httpkit.server.status.414" "httpkit.server.status.processed.431"]
+                 (sort refusals))))))
     (testing "under other names"
       (is (= ["a.200" "a.404" "b" "httpkit.server.status.500"]
              (take 4 (run {:event-names {"serverStatusPrefix" "a." "serverStatus404" "b" :serverStatus500 "ignored"}}))))
