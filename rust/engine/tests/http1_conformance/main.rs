@@ -199,6 +199,10 @@ fn h13_limits_admit_exactly_what_they_say() {
     cases::answered("H13", 1, "head of the limit", head(65536)).check();
     cases::rejected("H13", 431, "head of one more", head(65537)).check();
     cases::rejected("H13", 431, "head of two more", head(65538)).check();
+    // The last line has not ended: the refusal does not wait for that.
+    let open = |length: usize| [&head(65000)[..64998], b"A: ", &vec![b'b'; length - 65001]].concat();
+    cases::waits("H13", "open line up to the limit of the head", open(65536)).check();
+    cases::rejected("H13", 431, "open line beyond the limit of the head", open(65537)).check();
     let body = |length: usize| chunked(format!("{length:x}\r\n"));
     cases::waits("H13", "chunk of the limit", body(8 * 1024 * 1024)).check();
     cases::rejected("H13", 413, "chunk of one more", body(8 * 1024 * 1024 + 1)).check();

@@ -23,15 +23,18 @@ fn the_matrix_of_versions_and_connection_fields() {
         ("1.1", "Upgrade: websocket\r\nConnection: upgrade\r\n", Some("Close"), false),
     ];
     for (version, fields, connection, stays) in cases {
-        let mut client = fixture.connect();
-        client.send(format!("GET /a HTTP/{version}\r\nHost: x\r\n{fields}\r\n"));
-        let response = client.response();
-        assert_eq!((response.status, response.text()), (200, "/a"));
-        assert_eq!(response.header("connection"), connection, "{version} {fields:?}");
-        if stays {
-            assert_eq!(client.get("/b").text(), "/b", "{version} {fields:?}");
-        } else {
-            assert_eq!(client.ending(), Ending::Closed, "{version} {fields:?}");
+        // Answered on the spot, and by another thread while the connection's task waits for the client.
+        for path in ["/a", "/later/1"] {
+            let mut client = fixture.connect();
+            client.send(format!("GET {path} HTTP/{version}\r\nHost: x\r\n{fields}\r\n"));
+            let response = client.response();
+            assert_eq!((response.status, response.text()), (200, path));
+            assert_eq!(response.header("connection"), connection, "{version} {fields:?}");
+            if stays {
+                assert_eq!(client.get("/b").text(), "/b", "{version} {fields:?}");
+            } else {
+                assert_eq!(client.ending(), Ending::Closed, "{version} {fields:?}");
+            }
         }
     }
 }
