@@ -110,7 +110,7 @@
               (is (= [200 503] (sort (map (comp :status raw/await-value) answers)))))))))
     (is (= "failed to submit task to executor service" (ffirst @log)))
     (is (instance? java.util.concurrent.RejectedExecutionException (second (first @log))))
-    (is (= "httpkit.server.status.503" (first @events)))))
+    (is (= {"httpkit.server.status.503" 1 "httpkit.server.status.processed.200" 2} (frequencies @events)))))
 
 (deftest events
   (let [events (atom [])
@@ -132,19 +132,19 @@
                 (is (= 414 (:status (raw/fetch port "GET" (apply str "/" (repeat 300 "x"))))))
                 (is (= 431 (:status (raw/fetch port "GET" "/200" :headers (zipmap (map #(str "X" %) (range 10)) (range))))))
                 (is (= 400 (:status (raw/fetch port "GET" "/ 200")))))
-              @events)]
+              ;; An event follows its answer, so the client may be at the next request by then: there is no order.
+              (is (apply distinct? @events))
+              (set @events))]
     (doseq [dispatch [:pool :in-place]]
       (testing dispatch
-        (let [[on-one-connection refusals] (split-at 4 (run {:dispatch dispatch}))]
-          (is (= ["httpkit.server.status.processed.200" "httpkit.server.status.processed.404"
-                  "httpkit.server.status.404" "httpkit.server.status.500"]
-                 on-one-connection))
-          (is (= ["httpkit.server.status.413" "httpkit.server.status.414" "httpkit.server.status.processed.431"]
-                 (sort refusals))))))
+        (is (= #{"httpkit.server.status.processed.200" "httpkit.server.status.processed.404"
+                 "httpkit.server.status.404" "httpkit.server.status.500" "httpkit.server.status.413"
+                 "httpkit.server.status.414" "httpkit.server.status.processed.431"}
+               (run {:dispatch dispatch})))))
     (testing "under other names"
-      (is (= ["a.200" "a.404" "b" "httpkit.server.status.500"]
-             (take 4 (run {:event-names {"serverStatusPrefix" "a." "serverStatus404" "b" :serverStatus500 "ignored"}}))))
-      (is (= "b" (nth (run {:event-names (EventNames. {"serverStatus404" "b"})}) 2))))))
+      (is (= #{"a.200" "a.404" "b" "httpkit.server.status.500" "httpkit.server.status.413" "httpkit.server.status.414" "a.431"}
+             (run {:event-names {"serverStatusPrefix" "a." "serverStatus404" "b" :serverStatus500 "ignored"}})))
+      (is (contains? (run {:event-names (EventNames. {"serverStatus404" "b"})}) "b")))))
 
 (deftest throwing-loggers
   (let [log (fn [& _] (throw (Error. "the logger is broken")))]
