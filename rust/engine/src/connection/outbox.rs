@@ -183,9 +183,10 @@ impl Outbox {
         Ok(written as u64)
     }
 
-    /// Drops what was sent, so that a slow reader's buffer holds no more than the window.
+    /// Drops what was sent, so that a slow reader's buffer holds no more than twice the window. Only when it is half of the buffer:
+    /// each byte is then moved once at most, however large the buffer and however small the pieces the socket takes.
     fn compact(&mut self) {
-        if self.sent >= LOW_WATER {
+        if self.sent >= LOW_WATER && self.sent >= self.buffered() {
             self.buffer.drain(..self.sent);
             self.sent = 0;
         }
