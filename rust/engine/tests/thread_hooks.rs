@@ -1,0 +1,52 @@
+//! The hooks of the runtime's threads: a process has one runtime, so this test has a process of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Request, Server, set_thread_hooks};
+use support::application::head;
+use support::client::Client;
+use support::config;
+
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static HOOKED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn start() {
+    STARTED.fetch_add(1, Ordering::SeqCst);
+    HOOKED.set(true);
+}
+
+/// Answers whether the thread it runs on was announced.
+struct Hooked;
+
+impl Application for Hooked {
+    fn request(&self, exchange: &Exchange<'_>, _: &Request<'_>) {
+        let _ = exchange.respond(head(200), HOOKED.get().to_string().as_bytes());
+    }
+    fn writable(&self, _: ExchangeId) {}
+    fn closed(&self, _: ExchangeId, _: CloseCause) {}
+    fn rejected(&self, _: u16) {}
+    fn accept_failed(&self, _: &std::io::Error) {}
+    fn drained(&self) {}
+}
+
+#[test]
+fn each_thread_that_runs_requests_was_announced_once() {
+    set_thread_hooks(start, || {});
+    set_thread_hooks(|| panic!("later calls have no effect"), || {});
+    let servers: Vec<Server> = (0..3).map(|_| Server::start(config(), Arc::new(Hooked)).expect("started")).collect();
+    for server in &servers {
+        let clients = (0..20).map(|_| Client::connect(server.port().unwrap()));
+        clients.for_each(|mut client| assert_eq!(client.get("/").text(), "true"));
+    }
+    let workers = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(STARTED.load(Ordering::SeqCst), workers, "one runtime for all servers");
+    servers.iter().for_each(Server::close);
+}
