@@ -153,7 +153,7 @@
 (defmacro with-servers
   "As `with-server`, once for each way of dispatch."
   [[port handler options] & body]
-  `(doseq [dispatch# [:pool :in-place]]
+  `(doseq [dispatch# [:pool :in-place :adaptive]]
      (testing dispatch#
        (with-server [~port ~handler (assoc ~options :dispatch dispatch#)]
          ~@body))))

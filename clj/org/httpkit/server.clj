@@ -6,11 +6,11 @@
   (:require [clojure.string :as string]
             [org.httpkit.engine.address :as address]
             [org.httpkit.engine.options :as options]
+            [org.httpkit.engine.pool :as pool]
             [org.httpkit.engine.ring :as ring]
             [org.httpkit.utils :as utils])
   (:import (java.security MessageDigest)
            (java.util Base64)
-           (java.util.concurrent ExecutorService)
            (org.httpkit.server AsyncChannel Frame$PongFrame HttpServer RingApplication)))
 
 (set! *warn-on-reflection* true)
@@ -76,10 +76,9 @@
 (defn- start
   "Starts a server; the pool is the server's from now on, or shut down again if the server cannot start."
   ^HttpServer [handler opts configuration telemetry]
-  (let [given-pool (options/worker-pool opts)
-        ^ExecutorService pool (or given-pool (:pool (new-worker (get opts :pool-opts opts))))]
+  (let [dispatcher (pool/dispatcher new-worker opts)]
     (try
-      (doto (HttpServer. (RingApplication. handler (boolean (:ring-async? opts)) pool telemetry
+      (doto (HttpServer. (RingApplication. handler (boolean (:ring-async? opts)) dispatcher telemetry
                                            (boolean (get opts :legacy-content-length? true))
                                            (boolean (:expose-errors? opts))
                                            (ring/body-writer)
@@ -87,9 +86,39 @@
                          (.encode (address/add-address configuration opts)))
         (.start))
       (catch Throwable e
-        (when-not given-pool
-          (.shutdown pool))
+        (when-not (options/worker-pool opts)
+          (.shutdown (.executor dispatcher)))
         (throw e)))))
+
+(defn server-stats
+  "Returns counters of a server since its start, those of its end once it has stopped: a map of numbers.
+
+  Takes what `run-server` returned. A counter is read at its own moment, so sums may be off by requests under way.
+
+    :connections          - open now
+    :connections-accepted - since the start
+    :requests             - handed to the handler
+    :in-place             - of those, run on the thread that read them
+    :pool                 - of those, given to the pool
+    :refused              - of those, answered 503 because the pool took no more
+    :rejected             - answered 4xx or 5xx by the engine, without the handler
+    :mispredicted         - ran in place and took longer than :in-place-budget
+    :rescued              - of those, held a thread so long that a spare one took over
+    :bytes-in :bytes-out  - on the wire"
+  [server]
+  (let [^HttpServer server (or (:server (meta server)) server)
+        [accepted requests in-place rejected mispredicted rescued bytes-in bytes-out connections] (.stats server)]
+    {:connections connections
+     :connections-accepted accepted
+     :requests requests
+     :in-place in-place
+     :pool (- (long requests) (long in-place))
+     :refused (.refused server)
+     :rejected rejected
+     :mispredicted mispredicted
+     :rescued rescued
+     :bytes-in bytes-in
+     :bytes-out bytes-out}))
 
 (defn run-server
   "Starts a server for a Ring handler. The server listens when the function returns.
@@ -108,7 +137,9 @@
     :channel-factory            - function of that address; returns an unbound ServerSocketChannel with the socket's options
 
   Handlers:
-    :dispatch                   - :pool, or :in-place: on the thread that read the request (default :pool)
+    :dispatch                   - :adaptive: quick ones on the thread that read the request, slow ones on the pool;
+                                  :pool or :in-place: all there (default :adaptive, with :worker-pool :pool)
+    :in-place-budget            - microseconds after which a handler counts as slow (default 200)
     :worker-pool                - ExecutorService, or a delay of one; shut down with the server (default: `new-worker`'s)
     :pool-opts                  - options for `new-worker` (default: these options)
     :ring-async?                - whether handlers take [request respond raise] (default false)

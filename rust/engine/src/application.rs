@@ -3,6 +3,7 @@
 //! The engine knows no JVM: [`Application`] is the whole boundary. A request goes out as a borrowed [`Request`]; its
 //! answer comes back through an [`Exchange`](crate::Exchange), on the same thread or on any other, now or later.
 
+use crate::dispatch::Route;
 use crate::exchange::Exchange;
 use crate::http1::{Method, NameIndex};
 
@@ -51,6 +52,10 @@ pub struct Request<'a> {
     pub headers: &'a [HeaderField<'a>],
     /// The body, empty if there is none.
     pub body: &'a [u8],
+    /// The handler is to run on this thread, before [`Application::request`] returns.
+    pub in_place: bool,
+    /// What the handler's time is to be reported for ([`observe`](crate::observe)) when it runs elsewhere.
+    pub route: Route,
 }
 
 /// One header field of a request.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::dispatch::Dispatch;
 use crate::http1::Limits;
 use crate::proxy::ProxyProtocol;
 use crate::remote_address::Network;
@@ -33,6 +34,10 @@ pub struct ServerConfig {
     pub legacy_remote_address: bool,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Where handlers run.
+    pub dispatch: Dispatch,
+    /// How long a handler may run in place before its route counts as slow.
+    pub in_place_budget: Duration,
     /// Value of `Server`; `None` sends none.
     pub server_header: Option<Vec<u8>>,
 }

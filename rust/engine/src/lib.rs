@@ -9,20 +9,28 @@ mod clock;
 mod config;
 mod connection;
 mod date;
+mod dispatch;
 mod exchange;
 pub mod http1;
 mod listener;
+#[cfg(all(test, feature = "model"))]
+#[allow(clippy::unwrap_used)]
+mod model;
 mod proxy;
 mod registry;
 mod remote_address;
 mod runtime;
 mod server;
+mod stats;
+mod sync;
 
 pub use application::{Application, CloseCause, ExchangeId, FieldName, HeaderField, Request};
 pub use config::{Listen, ServerConfig, Timeouts};
+pub use dispatch::{Dispatch, Route, observe};
 pub use exchange::{BodySource, Exchange, ResponseHead, Sent, with_exchange};
 pub use http1::{HEADER_NAMES, InvalidHead, Limits, Method, NameIndex};
 pub use proxy::ProxyProtocol;
 pub use remote_address::{Address, InvalidNetwork, Network};
 pub use runtime::set_thread_hooks;
 pub use server::{Server, StartError};
+pub use stats::{COUNTERS, Counter};

@@ -3,15 +3,20 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
 use crate::application::{Application, CloseCause};
 use crate::config::{Listen, ServerConfig};
+use crate::dispatch::{Dispatch, Route};
+use crate::http1::Method;
 use crate::listener::{self, Listener};
 use crate::proxy::ProxyProtocol;
+use crate::stats::{COUNTERS, Counter, Stats};
 use crate::{registry, runtime};
+
+static SEED: AtomicU32 = AtomicU32::new(0);
 
 /// A running server. Clones name the same server; dropping all of them does not stop it.
 #[derive(Debug, Clone)]
@@ -25,6 +30,9 @@ pub(crate) struct ServerState {
     pub(crate) config: ServerConfig,
     pub(crate) application: Arc<dyn Application>,
     pub(crate) listener: Listener,
+    pub(crate) stats: Stats,
+    /// Tells the routes of servers apart.
+    seed: u32,
     connections: AtomicUsize,
     draining: AtomicBool,
     drained: AtomicBool,
@@ -69,6 +77,8 @@ impl Server {
             config,
             application,
             listener,
+            stats: Stats::default(),
+            seed: SEED.fetch_add(1, Ordering::Relaxed),
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             drained: AtomicBool::new(false),
@@ -82,6 +92,12 @@ impl Server {
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// The counters, in the order of [`Counter`], and the number of open connections.
+    #[must_use]
+    pub fn stats(&self) -> ([u64; COUNTERS], usize) {
+        (self.state.stats.read(), self.state.connections.load(Ordering::Relaxed))
     }
 
     /// Stops listening, ends idle connections, and lets the others end with their current exchange. The application hears
@@ -109,9 +125,18 @@ impl Server {
 }
 
 impl ServerState {
+    /// The route of a request; routes matter to adaptive dispatch only.
+    pub(crate) fn route(&self, method: Method, path: &[u8]) -> Route {
+        match self.config.dispatch {
+            Dispatch::Adaptive => Route::of(self.seed, method, path),
+            Dispatch::Pool | Dispatch::InPlace => Route::default(),
+        }
+    }
+
     /// Counts a connection in, unless the server is draining.
     pub(crate) fn connection_begins(&self) -> bool {
         self.connections.fetch_add(1, Ordering::SeqCst);
+        self.stats.add(Counter::Accepted, 1);
         if self.is_draining() {
             self.connection_ended();
             return false;

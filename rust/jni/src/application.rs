@@ -24,7 +24,6 @@ use crate::worker::with_worker;
 pub(crate) struct JavaApplication {
     object: Global<JObject<'static>>,
     classes: &'static Classes,
-    in_place: bool,
 }
 
 /// What became of a request Java was given.
@@ -36,17 +35,17 @@ enum Outcome {
 }
 
 impl JavaApplication {
-    pub(crate) fn new(object: Global<JObject<'static>>, classes: &'static Classes, in_place: bool) -> Self {
-        Self { object, classes, in_place }
+    pub(crate) fn new(object: Global<JObject<'static>>, classes: &'static Classes) -> Self {
+        Self { object, classes }
     }
 
     fn dispatch(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
         fault::pass(Point::Request);
-        let Ok(block) = RequestBlock::measure(request, self.in_place) else {
+        let Ok(block) = RequestBlock::measure(request) else {
             return refuse(exchange, 431);
         };
         let outcome = with_worker(|worker| {
-            let length = worker.request(&self.object, exchange.id(), &block, request.body)?;
+            let length = worker.request(&self.object, exchange.id(), &block, request)?;
             if length == 0 {
                 return Ok(Outcome::Done);
             }

@@ -50,7 +50,7 @@ impl Classes {
             worker_request: env.get_method_id(
                 &worker,
                 jni_str!("request"),
-                jni_sig!("(Lorg/httpkit/engine/Application;JII[B)I"),
+                jni_sig!("(Lorg/httpkit/engine/Application;JIII[B)I"),
             )?,
             writable: env.get_method_id(&application, jni_str!("writable"), jni_sig!("(JI)V"))?,
             closed: env.get_method_id(&application, jni_str!("closed"), jni_sig!("(JII)V"))?,

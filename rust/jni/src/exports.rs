@@ -2,8 +2,8 @@
 //!
 //! Each runs in [`guarded`]: a failure becomes the exception of [`Failure`], a panic an `InternalError`.
 
-use httpkit_engine::{Address, Exchange, ExchangeId, InvalidHead, Sent, Server, with_exchange};
-use jni::objects::{JByteArray, JClass, JObject, JString};
+use httpkit_engine::{Address, COUNTERS, Exchange, ExchangeId, InvalidHead, Route, Sent, Server, observe, with_exchange};
+use jni::objects::{JByteArray, JClass, JLongArray, JObject, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
 
@@ -16,7 +16,7 @@ use crate::errors::{Failure, ThrowException};
 use crate::fault::{self, Point};
 use crate::file;
 use crate::servers::SERVERS;
-use crate::wire::{Configuration, Malformed, ResponseBlock};
+use crate::wire::{Malformed, ResponseBlock, read_configuration};
 use crate::worker;
 
 /// Bodies up to this length are copied into the response at once; larger ones stay in their array until they are sent.
@@ -33,12 +33,11 @@ extern "system" fn Java_org_httpkit_engine_Native_start<'local>(
         let classes = Classes::load(env)?;
         worker::install_thread_hooks();
         let whole = Region::whole(env, &configuration)?;
-        let Configuration { server, in_place } =
-            with_bytes(env, &[whole], |[bytes]| Configuration::read(bytes).map_err(Failure::from))?;
+        let server = with_bytes(env, &[whole], |[bytes]| read_configuration(bytes).map_err(Failure::from))?;
         if application.is_null() {
             return Err(jni::errors::Error::NullPtr("application").into());
         }
-        let application = JavaApplication::new(env.new_global_ref(application)?, classes, in_place);
+        let application = JavaApplication::new(env.new_global_ref(application)?, classes);
         let server = Server::start(server, std::sync::Arc::new(application)).map_err(Failure::Start)?;
         Ok(SERVERS.insert(server))
     })
@@ -70,6 +69,37 @@ extern "system" fn Java_org_httpkit_engine_Native_close<'local>(env: EnvUnowned<
         if let Some(server) = SERVERS.remove(server) {
             server.close();
         }
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_stats<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    server: jlong,
+    counters: JLongArray<'local>,
+) {
+    guarded(env, Point::Stats, |env| {
+        let (sums, connections) = SERVERS.get(server).ok_or(Failure::NoServer)?.stats();
+        let mut values = [0; COUNTERS + 1];
+        for (value, sum) in values.iter_mut().zip(sums.into_iter().chain([connections as u64])) {
+            *value = jlong::try_from(sum).unwrap_or(jlong::MAX);
+        }
+        counters.set_region(env, 0, &values)?;
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_observe<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    route: jint,
+    quick: jboolean,
+) {
+    guarded(env, Point::Observe, |_| {
+        observe(Route::from_wire(route as u16), quick);
         Ok(())
     });
 }

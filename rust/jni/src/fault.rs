@@ -19,6 +19,8 @@ pub(crate) enum Point {
     Abort,
     LocalAddress,
     RemoteAddress,
+    Stats,
+    Observe,
     /// The up-call of a request, inside the guard that answers 500.
     Request = 20,
     /// Any other up-call, inside its guard.

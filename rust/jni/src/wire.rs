@@ -37,7 +37,7 @@ mod response;
 #[cfg(test)]
 mod vectors;
 
-pub(crate) use configuration::Configuration;
+pub(crate) use configuration::read_configuration;
 pub(crate) use cursor::Malformed;
 pub(crate) use request::RequestBlock;
 pub(crate) use response::ResponseBlock;

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::sync::Once;
 
-use httpkit_engine::ExchangeId;
+use httpkit_engine::{ExchangeId, Request, Route};
 use jni::errors::{Error, Result};
 use jni::objects::{JByteBuffer, JObject};
 use jni::refs::{Global, Reference};
@@ -99,20 +99,21 @@ impl Worker {
         application: &JObject<'_>,
         id: ExchangeId,
         block: &RequestBlock<'_>,
-        body: &[u8],
+        request: &Request<'_>,
     ) -> Result<usize> {
         let inline = block.inline_length() <= self.buffer.length;
         if !inline && block.head_length() > self.buffer.length {
             self.grow(block.head_length())?;
         }
         let length = block.write(self.buffer.bytes_mut(), inline).map_err(|_| Error::IndexOutOfBounds)?;
+        let (route, body) = (request.route, request.body);
         if inline || body.is_empty() {
-            return self.call(application, id, length, &JObject::null());
+            return self.call(application, id, length, route, &JObject::null());
         }
         jvm::with_env(|env| {
             let array = env.new_byte_array(body.len())?;
             array.set_region(env, 0, signed(body))?;
-            self.call(application, id, length, &array)
+            self.call(application, id, length, route, &array)
         })
     }
 
@@ -122,17 +123,25 @@ impl Worker {
     }
 
     /// `Worker.request`: the only JNI call of most requests, hence made without the bookkeeping of `Env`.
-    fn call(&mut self, application: &JObject<'_>, id: ExchangeId, length: usize, body: &JObject<'_>) -> Result<usize> {
+    fn call(
+        &mut self,
+        application: &JObject<'_>,
+        id: ExchangeId,
+        length: usize,
+        route: Route,
+        body: &JObject<'_>,
+    ) -> Result<usize> {
         let arguments = [
             sys::jvalue { l: application.as_raw() },
             sys::jvalue { j: id.connection as sys::jlong },
             sys::jvalue { i: id.exchange as sys::jint },
             sys::jvalue { i: sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)? },
+            sys::jvalue { i: sys::jint::from(route.to_wire()) },
             sys::jvalue { l: body.as_raw() },
         ];
         // SAFETY: the worker is on its own thread, so `environment` is this thread's; no exception is pending, as every
         // call that may throw is followed by a check; the id and the arguments are those of
-        // `int Worker.request(Application, long, int, int, byte[])`. The call creates no local reference here. Java
+        // `int Worker.request(Application, long, int, int, int, byte[])`. The call creates no local reference here. Java
         // writes to the buffer meanwhile, and no Rust reference to it is alive. An exception is described and cleared
         // by raw calls, since `Env` would put it aside and throw it again.
         let (returned, thrown) = unsafe {

@@ -15,8 +15,8 @@
 
 (deftest threads
   (is (= "http-kit-server-worker-1" (.getName (thread-of {:dispatch :pool :allow-virtual? false}))))
-  (is (= "mine-1" (.getName (thread-of {:worker-name-prefix "mine-" :allow-virtual? false}))))
-  (is (= "ours-1" (.getName (thread-of {:prefix "mine-" :pool-opts {:prefix "ours-" :allow-virtual? false}}))))
+  (is (= "mine-1" (.getName (thread-of {:dispatch :pool :worker-name-prefix "mine-" :allow-virtual? false}))))
+  (is (= "ours-1" (.getName (thread-of {:dispatch :pool :prefix "mine-" :pool-opts {:prefix "ours-" :allow-virtual? false}}))))
   (testing "an engine thread has a name and does not keep the JVM alive"
     (let [thread (thread-of {:dispatch :in-place})]
       (is (re-matches #"httpkit-rs-\d+" (.getName thread)))

@@ -92,6 +92,19 @@
       pool
       (wrong-class :worker-pool "a java.util.concurrent.ExecutorService, or a delay of one" pool))))
 
+(defn dispatch
+  "Returns the mode of `Configuration`. A pool of the user's own is meant to run every handler."
+  ^long [options]
+  (let [default (if (:worker-pool options) :pool :adaptive)]
+    (long (choice options :dispatch default {:pool Configuration/DISPATCH_POOL
+                                             :in-place Configuration/DISPATCH_IN_PLACE
+                                             :adaptive Configuration/DISPATCH_ADAPTIVE}))))
+
+(defn in-place-budget
+  "Returns how long a handler may run in place before its route counts as slow, in microseconds."
+  ^long [options]
+  (integer options :in-place-budget 200 1))
+
 (defn- trusted-proxies [options]
   (let [value (:trusted-proxies options)]
     (if (and (or (nil? value) (sequential? value) (set? value)) (every? string? value))
@@ -117,8 +130,8 @@
   (integer options :max-ws 4194304 0)
   (let [max-line (integer options :max-line 8192 1)
         max-headers (integer options :max-headers 128 1)]
-    (when (> max-headers 65535)
-      (refuse :max-headers "a number from 1 to 65535" max-headers))
+    (when (> max-headers 256)
+      (refuse :max-headers "a number from 1 to 256" max-headers))
     (doto (Configuration.)
       (.limits (integer options :max-body 8388608 0) (int max-line) (int (max (long least-head-bytes) max-line))
                (int max-headers) (int (integer options :max-connections 0 0)))
@@ -129,5 +142,5 @@
       (.clientAddress (int (choice options :proxy-protocol :disable {:disable 0 :enable 1 :optional 2}))
                       (boolean (get options :legacy-unsafe-remote-addr? true))
                       (trusted-proxies options))
-      (.inPlace (boolean (choice options :dispatch :pool {:pool false :in-place true})))
+      (.dispatch (int (dispatch options)) (int (in-place-budget options)))
       (.serverHeader (server-header options)))))

@@ -11,13 +11,22 @@ import java.util.List;
  * <p>Holds checked values only: {@code org.httpkit.engine.options} reads the user's options.
  */
 public final class Configuration {
+    /** Handlers run on the pool. */
+    public static final int DISPATCH_POOL = 0;
+    /** Handlers run on the thread that read the request. */
+    public static final int DISPATCH_IN_PLACE = 1;
+    /** Handlers of quick routes run in place, the others on the pool. */
+    public static final int DISPATCH_ADAPTIVE = 2;
+
     private static final int KIND_TCP = 0;
     private static final int KIND_UNIX = 1;
-    private static final int FIXED_LENGTH = 52;
+    private static final int FIXED_LENGTH = 56;
 
     private int kind = KIND_TCP;
     private int flags;
     private int proxyProtocol;
+    private int dispatch;
+    private int inPlaceBudgetMicros;
     private int port;
     private int maxHeaders;
     private int backlog;
@@ -56,9 +65,10 @@ public final class Configuration {
         backlog = backlogLength;
     }
 
-    /** Sets how requests reach the application: in place or through its pool. */
-    public void inPlace(boolean inPlace) {
-        flag(Wire.SERVER_IN_PLACE, inPlace);
+    /** Sets where handlers run, one of the DISPATCH constants, and for how long in place before a route counts as slow. */
+    public void dispatch(int mode, int budgetMicros) {
+        dispatch = mode;
+        inPlaceBudgetMicros = budgetMicros;
     }
 
     /** Sets whom to believe about the client's address. {@code proxy}: 0 no PROXY line, 1 required, 2 optional. */
@@ -103,6 +113,7 @@ public final class Configuration {
         block[0] = (byte) kind;
         block[1] = (byte) flags;
         block[2] = (byte) proxyProtocol;
+        block[3] = (byte) dispatch;
         Wire.putShort(block, 4, port);
         Wire.putShort(block, 6, maxHeaders);
         Wire.putInt(block, 8, backlog);
@@ -115,7 +126,8 @@ public final class Configuration {
         Wire.putInt(block, 40, bodyTimeoutMillis);
         Wire.putInt(block, 44, writeTimeoutMillis);
         Wire.putInt(block, 48, keepAliveTimeoutMillis);
-        int at = text(block, 52, address);
+        Wire.putInt(block, 52, inPlaceBudgetMicros);
+        int at = text(block, FIXED_LENGTH, address);
         if (serverHeader == null) {
             Wire.putShort(block, at, Wire.SERVER_NO_HEADER);
             at += 2;

@@ -17,6 +17,9 @@ public final class Native {
     /** Queued, but above the window: send nothing more until {@link Application#writable}. */
     public static final int FULL = 2;
 
+    /** The number of values {@link #stats} gives. */
+    public static final int COUNTERS = 9;
+
     static {
         NativeLibrary.load();
     }
@@ -38,6 +41,16 @@ public final class Native {
 
     /** Cuts every connection that is left and frees the id. Idempotent. */
     public static native void close(long server);
+
+    /**
+     * Fills {@code counters}, {@link #COUNTERS} long, with what the server has counted: connections accepted, requests, those that ran in
+     * place, those the engine refused, calls in place over their budget, those a spare thread was released for, bytes in, bytes
+     * out, and the connections open now.
+     */
+    public static native void stats(long server, long[] counters);
+
+    /** Reports whether a handler that ran on the pool kept within the budget of a call in place. */
+    public static native void observe(int route, boolean quick);
 
     /** Answers an exchange with a response block that carries the whole body. */
     public static native int respond(long connection, int exchange, byte[] block, int length);

@@ -25,6 +25,7 @@ public final class RequestReader {
     private byte[] block = new byte[INITIAL_BLOCK];
     private byte[] body;
     private int flags;
+    private int route;
     private int method;
     private int afterUri;
     private String uri;
@@ -32,13 +33,14 @@ public final class RequestReader {
     private String contentType;
 
     /** Takes the next request: {@code length} bytes of block in the buffer, and its body if that travels apart. */
-    public void read(ByteBuffer buffer, int length, byte[] separateBody) {
+    public void read(ByteBuffer buffer, int length, int routeNumber, byte[] separateBody) {
         if (length > block.length || block.length > KEPT_BLOCK) {
             block = new byte[Math.max(length, INITIAL_BLOCK)];
         }
         buffer.clear();
         buffer.get(block, 0, length);
         body = separateBody;
+        route = routeNumber;
         method = block[Wire.REQUEST_METHOD];
         flags = block[Wire.REQUEST_FLAGS];
         int uriLength = Wire.getInt(block, Wire.REQUEST_URI_LENGTH);
@@ -49,6 +51,11 @@ public final class RequestReader {
     /** Returns true if the engine wants the handler run on this thread. */
     public boolean isInPlace() {
         return (flags & Wire.FLAG_IN_PLACE) != 0;
+    }
+
+    /** Returns the number under which the time of the handler is reported to {@link Native#observe}. */
+    public int route() {
+        return route;
     }
 
     /** Returns true if Upgrade lists websocket, whatever the rest of the handshake looks like. */

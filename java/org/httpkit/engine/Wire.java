@@ -52,7 +52,6 @@ final class Wire {
     static final int SERVER_REUSE_ADDRESS = 2;
     static final int SERVER_REUSE_PORT = 4;
     static final int SERVER_LEGACY_REMOTE_ADDRESS = 8;
-    static final int SERVER_IN_PLACE = 16;
     /** In place of the length of the Server header: there is no such header. */
     static final int SERVER_NO_HEADER = 0xffff;
 

@@ -50,12 +50,12 @@ public final class Worker {
     }
 
     /** The up-call for a request: {@code length} bytes of request block are in the buffer. See {@link Application#request}. */
-    int request(Application application, long connection, int exchange, int length, byte[] body) {
+    int request(Application application, long connection, int exchange, int length, int route, byte[] body) {
         // Threads the pool starts inherit this loader too, so it is set for requests that only pass through.
         if (thread.getContextClassLoader() != application.classLoader()) {
             thread.setContextClassLoader(application.classLoader());
         }
-        reader.read(buffer, length, body);
+        reader.read(buffer, length, route, body);
         return application.request(this, reader, connection, exchange);
     }
 

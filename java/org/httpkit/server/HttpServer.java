@@ -39,6 +39,7 @@ public final class HttpServer {
     private final Thread thread;
     private long id;
     private int port = -1;
+    private volatile long[] finalStats;
 
     /** Makes a server that will serve the application under an encoded {@code Configuration}. */
     public HttpServer(RingApplication application, byte[] configuration) {
@@ -98,6 +99,7 @@ public final class HttpServer {
         // Cut first: what a handler makes of its interrupt must not pass for an answer. By then the pool takes nothing new,
         // so that on-close callbacks are neither dropped with its queue nor interrupted with its threads.
         application.executor().shutdown();
+        finalStats = stats();
         Native.close(id);
         application.executor().shutdownNow();
         Worker.interruptAll(application);
@@ -126,6 +128,27 @@ public final class HttpServer {
     /** Returns where the server is in its life. */
     public Status getStatus() {
         return status.get();
+    }
+
+    /** Returns the counters of {@link Native#stats}; those of the end once the server has stopped. */
+    public long[] stats() {
+        long[] last = finalStats;
+        if (last != null || status.get() == Status.STOPPED) {
+            return last == null ? new long[Native.COUNTERS] : last.clone();
+        }
+        long[] counters = new long[Native.COUNTERS];
+        try {
+            Native.stats(id, counters);
+        } catch (IllegalStateException e) {
+            // It has stopped since.
+            return finalStats == null ? counters : finalStats.clone();
+        }
+        return counters;
+    }
+
+    /** Returns the requests refused with 503 because the pool took no more. */
+    public long refused() {
+        return application.telemetry().refused();
     }
 
     /** Waits until the server has stopped. */

@@ -62,6 +62,7 @@ final class Responder {
 
     /** Answers with 503: the pool takes no more requests. */
     int refuse(AsyncChannel channel, Throwable rejection, Worker worker) {
+        telemetry.countRefused();
         telemetry.error("failed to submit task to executor service", rejection);
         return lastResort(channel, worker, 503, PLAIN_TEXT_RETRY, "Server unavailable, please try again",
             telemetry.names().serverStatus503);

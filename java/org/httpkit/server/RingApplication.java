@@ -31,6 +31,7 @@ public final class RingApplication extends Application {
 
     private final IFn handler;
     private final boolean ringAsync;
+    private final Dispatcher dispatcher;
     private final ExecutorService executor;
     private final Telemetry telemetry;
     private final AnswerSender sender;
@@ -40,13 +41,13 @@ public final class RingApplication extends Application {
     private Executor overflow;
 
     /**
-     * Serves {@code handler}; what must not run on an engine thread runs on {@code executor}. {@code bodyWriter} is null where no body
+     * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
      * writes itself.
      */
     public RingApplication(
         IFn handler,
         boolean ringAsync,
-        ExecutorService executor,
+        Dispatcher dispatcher,
         Telemetry telemetry,
         boolean legacyContentLength,
         boolean exposeErrors,
@@ -55,7 +56,8 @@ public final class RingApplication extends Application {
         super(classLoader);
         this.handler = handler;
         this.ringAsync = ringAsync;
-        this.executor = executor;
+        this.dispatcher = dispatcher;
+        this.executor = dispatcher.executor();
         this.telemetry = telemetry;
         this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter);
         this.responder = new Responder(sender, telemetry, exposeErrors);
@@ -77,16 +79,17 @@ public final class RingApplication extends Application {
     protected int request(Worker worker, RequestReader request, long connection, int exchange) {
         AsyncChannel channel = new AsyncChannel(this, connection, exchange, request);
         IPersistentMap ringRequest = request.ringRequest(channel, System.nanoTime());
-        if (request.isInPlace()) {
+        if (request.isInPlace() && dispatcher.tryEnter()) {
             Object outer = worker.begin(this);
             try {
                 return handle(channel, ringRequest, worker);
             } finally {
                 worker.end(this, outer);
+                dispatcher.leave();
             }
         }
         try {
-            executor.execute(() -> handle(channel, ringRequest, null));
+            dispatcher.submit(request.route(), () -> handle(channel, ringRequest, null));
             return 0;
         } catch (RejectedExecutionException rejection) {
             return responder.refuse(channel, rejection, worker);

@@ -1,5 +1,6 @@
 package org.httpkit.server;
 
+import java.util.concurrent.atomic.LongAdder;
 import org.httpkit.logger.ContextLogger;
 import org.httpkit.logger.EventLogger;
 import org.httpkit.logger.EventNames;
@@ -10,6 +11,7 @@ public final class Telemetry {
     private final ContextLogger<String, Throwable> warnLogger;
     private final EventLogger<String> eventLogger;
     private final EventNames names;
+    private final LongAdder refused = new LongAdder();
 
     /** Logs to the given loggers, with events under the given names. */
     public Telemetry(
@@ -31,6 +33,15 @@ public final class Telemetry {
     /** Returns false if events go nowhere. */
     boolean hasEvents() {
         return eventLogger != EventLogger.NOP;
+    }
+
+    /** Counts a request refused because the pool took no more. */
+    void countRefused() {
+        refused.increment();
+    }
+
+    long refused() {
+        return refused.sum();
     }
 
     void error(String message, Throwable error) {

@@ -132,9 +132,9 @@ impl Connection {
         if state.http.complete() == Next::Close {
             state.flags.linger_wanted |= !state.input.is_empty();
             state.flags.corked = false;
-            state.notices.wake = true;
+            state.handover.want(true);
         }
-        state.notices.wake |= state.flags.unread_input || state.flags.read_closed;
+        state.handover.want(state.flags.unread_input || state.flags.read_closed);
         self.written(guard)
     }
 
@@ -143,7 +143,8 @@ impl Connection {
         let state = &mut *guard;
         let streaming = state.http.is_streaming();
         if !state.flags.corked {
-            state.notices.wake |= self.flush(state) != Flushed::All;
+            let flushed = self.flush(state);
+            state.handover.want(flushed != Flushed::All);
         }
         let sent = if streaming && state.transport.is_none() {
             Sent::NotOpen

@@ -85,7 +85,7 @@ impl Connection {
                 Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger => self.end(&mut state, CloseCause::Timeout),
                 Waiting::Application => {}
             }
-            state.notices.wake = true;
+            state.handover.want(true);
         }
         self.release(state);
     }

@@ -17,23 +17,28 @@ use crate::buffers::with_read_buffer;
 use crate::exchange::Exchange;
 use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head};
 use crate::proxy::{self, FirstLine, ProxyProtocol};
+use crate::remote_address::Address;
 use crate::remote_address::of_request;
-use crate::{date, remote_address::Address};
+use crate::stats::Counter;
+use crate::{date, dispatch};
 
 /// Input kept behind a request in progress; beyond it the socket is not read (http-kit's figure).
 const READ_AHEAD: usize = 64 * 1024;
 /// Reads in one poll before other connections have their turn.
 const TURNS: usize = 16;
 
-/// Drives one connection to its end.
+/// Drives one connection to its end, or until another task is made to drive it instead.
 #[derive(Debug)]
 pub(crate) struct Drive {
     connection: Arc<Connection>,
+    /// `State::driver` when this was made; once they differ this has nothing more to do.
+    number: u32,
 }
 
 impl Drive {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection }
+        let number = connection.state.lock().driver;
+        Self { connection, number }
     }
 }
 
@@ -43,16 +48,20 @@ impl Future for Drive {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let connection = &self.connection;
         let mut state = connection.state.lock();
+        if state.driver != self.number {
+            return Poll::Ready(());
+        }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             state.waker = Some(context.waker().clone());
         }
-        state.flags.driving = true;
+        state.handover.begin();
         let result = connection.drive(&mut state, context);
-        state.flags.driving = false;
-        if result.is_ready() {
-            state.waker = None;
+        if state.driver == self.number {
+            state.handover.end();
+            if result.is_ready() {
+                state.waker = None;
+            }
         }
-        state.notices.wake = false;
         connection.release(state);
         result
     }
@@ -62,7 +71,10 @@ impl Drop for Drive {
     /// Also reached when a panic unwinds through the task: the connection is given back all the same.
     fn drop(&mut self) {
         let mut state = self.connection.state.lock();
-        state.flags.driving = false;
+        if state.driver != self.number {
+            return;
+        }
+        state.handover.end();
         state.waker = None;
         self.connection.abort(&mut state, CloseCause::Server);
         self.connection.release(state);
@@ -71,7 +83,11 @@ impl Drop for Drive {
 
 impl Connection {
     fn drive(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, context: &mut Context<'_>) -> Poll<()> {
+        let driver = state.driver;
         for _ in 0..TURNS {
+            if state.driver != driver {
+                return Poll::Ready(());
+            }
             let flushed = self.flush(state);
             if state.transport.is_none() {
                 return Poll::Ready(());
@@ -103,7 +119,9 @@ impl Connection {
                 return Poll::Pending;
             }
         }
-        context.waker().wake_by_ref();
+        if state.driver == driver {
+            context.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 
@@ -137,6 +155,9 @@ impl Connection {
 
     /// Whether to read at all. A client that does not take its answers gets no further requests in.
     fn wants_input(&self, state: &State, flushed: Flushed) -> bool {
+        if state.flags.input_elsewhere {
+            return false;
+        }
         if state.http.is_in_exchange() {
             return !state.flags.read_closed && state.input.len() < READ_AHEAD;
         }
@@ -160,6 +181,7 @@ impl Connection {
                     return Poll::Ready(());
                 }
             }
+            self.server.stats.add(Counter::BytesIn, piece.filled().len() as u64);
             if state.flags.lingering {
                 return Poll::Ready(());
             }
@@ -185,26 +207,41 @@ impl Connection {
             state.input.extend_from_slice(received);
             state.flags.unread_input = true;
         } else if state.input.is_empty() {
+            let driver = state.driver;
             let consumed = self.process(state, received);
-            if state.transport.is_some() {
-                state.input.extend_from_slice(&received[consumed..]);
-            }
+            self.keep(state, driver, &received[consumed..]);
         } else {
+            let driver = state.driver;
             let mut input = std::mem::take(&mut state.input);
             input.extend_from_slice(received);
             let consumed = self.process(state, &input);
-            if state.transport.is_some() && consumed < input.len() {
-                input.drain(..consumed);
+            if consumed == 0 && state.driver == driver && state.transport.is_some() {
                 state.input = input;
+            } else {
+                self.keep(state, driver, &input[consumed..]);
             }
         }
-        state.flags.corked = false;
         self.update_deadline(state, !received.is_empty());
+    }
+
+    /// Keeps what was not consumed, in front of what another task may have read meanwhile. That task, if there is one, was told not to read on
+    /// while part of the input was here.
+    fn keep(&self, state: &mut State, driver: u32, rest: &[u8]) {
+        if state.transport.is_some() && !rest.is_empty() {
+            let newer = std::mem::replace(&mut state.input, rest.to_vec());
+            state.input.extend_from_slice(&newer);
+        }
+        if state.driver == driver {
+            state.flags.corked = false;
+        } else if std::mem::take(&mut state.flags.input_elsewhere) {
+            state.flags.unread_input = !state.input.is_empty();
+            state.handover.want(true);
+        }
     }
 
     /// Hands the requests in `input` to the application, one after the other. Returns how much of it is done with.
     fn process(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: &[u8]) -> usize {
-        let mut position = 0;
+        let (mut position, driver) = (0, state.driver);
         state.flags.unread_input = false;
         if state.flags.awaits_proxy {
             match self.read_proxy_line(state, input) {
@@ -242,6 +279,9 @@ impl Connection {
                     self.reject(state, rejection);
                     return input.len();
                 }
+            }
+            if state.driver != driver {
+                return position;
             }
             if state.http.is_in_exchange() {
                 state.flags.unread_input = position < input.len();
@@ -282,6 +322,7 @@ impl Connection {
         }
         let remote = of_request(&self.server.config, state.peer, state.proxied.is_some(), head.fields);
         let (uri, query) = split_target(head.target);
+        let route = self.server.route(head.method, uri);
         let request = Request {
             method: head.method,
             http11: head.http11,
@@ -293,16 +334,42 @@ impl Connection {
             remote_address: remote.as_deref(),
             headers: head.fields,
             body,
+            in_place: dispatch::get().is_in_place(self.server.config.dispatch, route),
+            route,
         };
+        if !request.in_place && state.flags.corked {
+            // Earlier answers must not wait for a handler that may take long.
+            state.flags.corked = false;
+            self.flush(state);
+        }
         if head.websocket {
             // A refused upgrade costs the connection: what follows it may be frames, never another request.
             state.http.close_after_exchange();
         }
         let exchange = Exchange { connection: self, number: state.exchange };
-        MutexGuard::unlocked(state, || self.server.application.request(&exchange, &request));
+        let driver = state.driver;
+        state.flags.input_elsewhere = more;
+        MutexGuard::unlocked(state, || self.run(&exchange, &request));
+        if state.driver != driver {
+            return;
+        }
+        state.flags.input_elsewhere = false;
         if state.http.is_in_exchange() && state.flags.corked {
             state.flags.corked = false;
             self.flush(state);
+        }
+    }
+
+    /// Calls the application; in place under the eyes of the monitor.
+    fn run(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
+        self.server.stats.add(Counter::Requests, 1);
+        if request.in_place {
+            self.server.stats.add(Counter::InPlace, 1);
+            let call = dispatch::get().begin(self.id, request.route, self.server.config.in_place_budget, &self.server.stats);
+            self.server.application.request(exchange, request);
+            drop(call);
+        } else {
+            self.server.application.request(exchange, request);
         }
     }
 

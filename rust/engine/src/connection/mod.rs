@@ -7,6 +7,7 @@
 mod answer;
 mod deadline;
 mod drive;
+mod handover;
 mod outbox;
 mod transport;
 
@@ -19,6 +20,7 @@ use parking_lot::{Mutex, MutexGuard};
 use self::deadline::Waiting;
 pub(crate) use self::deadline::sweep;
 pub(crate) use self::drive::Drive;
+pub(crate) use self::handover::Handover;
 use self::outbox::{Flushed, LOW_WATER, Outbox};
 pub(crate) use self::transport::Transport;
 use crate::application::{CloseCause, ExchangeId};
@@ -27,6 +29,7 @@ use crate::proxy::Proxied;
 use crate::registry;
 use crate::remote_address::Address;
 use crate::server::ServerState;
+use crate::stats::Counter;
 
 /// One connection, shared by its task, the registry, and for a moment by each thread that answers on it.
 #[derive(Debug)]
@@ -54,6 +57,9 @@ pub(crate) struct State {
     waker: Option<Waker>,
     waiting: Waiting,
     flags: Flags,
+    handover: Handover,
+    /// The number of the task that drives the connection; tasks of another number let it be.
+    driver: u32,
     notices: Notices,
 }
 
@@ -67,8 +73,8 @@ struct Flags {
     read_closed: bool,
     /// Answers wait in the outbox because more pipelined requests follow in the same read.
     corked: bool,
-    /// The task is inside `drive`: it will see what changed without being woken.
-    driving: bool,
+    /// Part of the input is with a task that is inside the application: what follows must not be read before it is back.
+    input_elsewhere: bool,
     /// A sender was told to wait.
     full: bool,
     /// Output is written and shut down; what the client still sends is discarded until it closes.
@@ -85,7 +91,6 @@ struct Notices {
     rejected: Option<u16>,
     /// The server may have lost its last connection.
     ended: bool,
-    wake: bool,
 }
 
 impl Connection {
@@ -108,6 +113,8 @@ impl Connection {
                     waker: None,
                     waiting,
                     flags: Flags { awaits_proxy: server.config.expects_proxy(), ..Flags::default() },
+                    handover: Handover::default(),
+                    driver: 0,
                     notices: Notices::default(),
                 }),
             })
@@ -131,6 +138,23 @@ impl Connection {
             self.end(&mut state, CloseCause::Server);
         }
         self.release(state);
+    }
+
+    /// The call that runs in place here is slow, and perhaps a spare thread was released for it. Another task takes the connection
+    /// over: its output must go on, and its end be noticed, while the call holds the task that had it.
+    pub(crate) fn overdue(self: &Arc<Self>, rescued: bool) -> Option<Drive> {
+        self.server.stats.add(Counter::Rescued, u64::from(rescued));
+        let mut state = self.state.lock();
+        // Driven, and the lock is free: the task is inside the application.
+        let taken_over = state.transport.is_some() && state.handover.is_driven();
+        if taken_over {
+            state.driver = state.driver.wrapping_add(1);
+            state.handover.end();
+            state.waker = None;
+            state.flags.corked = false;
+        }
+        self.release(state);
+        taken_over.then(|| Drive::new(Arc::clone(self)))
     }
 
     /// Cuts the connection.
@@ -158,9 +182,9 @@ impl Connection {
             state.notices.closed = Some(cause);
         }
         state.http.close();
-        state.outbox = Outbox::default();
+        state.outbox.clear();
         state.input = Vec::new();
-        state.notices.wake = true;
+        state.handover.want(true);
         self.deadline.store(u64::MAX, Ordering::Relaxed);
         registry::remove(self.id);
         state.notices.ended = true;
@@ -180,7 +204,7 @@ impl Connection {
                     state.flags.full = false;
                     state.notices.writable = true;
                 }
-                let progress = state.outbox.take_progress();
+                let progress = state.outbox.written > 0;
                 self.update_deadline(state, progress);
                 flushed
             }
@@ -194,13 +218,18 @@ impl Connection {
     /// Frees the lock, then tells the application and the task what happened under it.
     fn release(&self, mut state: MutexGuard<'_, State>) {
         let notices = std::mem::take(&mut state.notices);
+        let written = std::mem::take(&mut state.outbox.written);
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
-        let waker = if notices.wake && !state.flags.driving { state.waker.clone() } else { None };
+        let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
+        if written > 0 {
+            self.server.stats.add(Counter::BytesOut, written);
+        }
         if let Some(status) = notices.rejected {
+            self.server.stats.add(Counter::Rejected, 1);
             self.server.application.rejected(status);
         }
         if notices.writable {

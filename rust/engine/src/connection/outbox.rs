@@ -21,8 +21,8 @@ pub(super) struct Outbox {
     buffer: Vec<u8>,
     sent: usize,
     bulk: Option<Bulk>,
-    /// The socket has taken something since [`Outbox::take_progress`] was called.
-    progress: bool,
+    /// Bytes the socket has taken since this was last set to 0.
+    pub(super) written: u64,
 }
 
 pub(super) enum Bulk {
@@ -56,11 +56,6 @@ impl Outbox {
         self.buffer.len() - self.sent
     }
 
-    /// Whether the socket has taken anything since the last call, be it from memory or from a body that is not held there.
-    pub(super) fn take_progress(&mut self) -> bool {
-        std::mem::take(&mut self.progress)
-    }
-
     /// The buffer to append to.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         if self.buffer.capacity() == 0 {
@@ -84,7 +79,7 @@ impl Outbox {
             let slices = [IoSlice::new(&self.buffer[self.sent..]), IoSlice::new(bytes), IoSlice::new(suffix)];
             match transport.try_write_vectored(&slices) {
                 Ok(written) => {
-                    self.progress = true;
+                    self.written += written as u64;
                     let of_buffer = written.min(pending);
                     self.sent += of_buffer;
                     skipped = written - of_buffer;
@@ -112,7 +107,7 @@ impl Outbox {
                 match transport.try_write(&self.buffer[self.sent..]) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(written) => {
-                        self.progress = true;
+                        self.written += written as u64;
                         self.sent += written;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -149,12 +144,12 @@ impl Outbox {
                 if written == 0 && *remaining > 0 {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter than its declared length"));
                 }
-                self.progress = true;
+                self.written += written as u64;
                 *remaining -= written as u64;
                 (written, *remaining == 0)
             }
             Some(Bulk::Source(source)) => {
-                let (buffer, progress) = (&mut self.buffer, &mut self.progress);
+                let (buffer, counted) = (&mut self.buffer, &mut self.written);
                 let written = with_stage_buffer(|piece| {
                     let length = source.read(piece);
                     if length == 0 && source.remaining() > 0 {
@@ -165,7 +160,7 @@ impl Outbox {
                         Err(error) if is_temporary(&error) => 0,
                         Err(error) => return Err(error),
                     };
-                    *progress |= written > 0;
+                    *counted += written as u64;
                     if written < length {
                         if buffer.capacity() == 0 {
                             *buffer = take_write();
@@ -181,6 +176,11 @@ impl Outbox {
             self.bulk = None;
         }
         Ok(written as u64)
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self { written: self.written, ..Self::default() };
     }
 
     /// Drops what was sent, so that a slow reader's buffer holds no more than twice the window. Only when it is half of the buffer:

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use httpkit_engine::{Limits, Listen, ProxyProtocol, Server, ServerConfig, Timeouts};
+use httpkit_engine::{Dispatch, Limits, Listen, ProxyProtocol, Server, ServerConfig, Timeouts};
 
 use application::App;
 use client::Client;
@@ -32,6 +32,8 @@ pub(crate) fn config() -> ServerConfig {
         proxy_protocol: ProxyProtocol::Disable,
         legacy_remote_address: false,
         trusted_proxies: Vec::new(),
+        dispatch: Dispatch::Pool,
+        in_place_budget: Duration::from_micros(200),
         server_header: Some(b"test".to_vec()),
     }
 }

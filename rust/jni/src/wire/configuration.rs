@@ -3,18 +3,20 @@
 //! | offset | type | content |
 //! |---|---|---|
 //! | 0 | u8 | kind: 0 TCP, 1 Unix socket |
-//! | 1 | u8 | flags: 1 dual stack, 2 SO_REUSEADDR, 4 SO_REUSEPORT, 8 legacy remote address, 16 in place |
+//! | 1 | u8 | flags: 1 dual stack, 2 SO_REUSEADDR, 4 SO_REUSEPORT, 8 legacy remote address |
 //! | 2 | u8 | PROXY protocol: 0 disabled, 1 enabled, 2 optional |
+//! | 3 | u8 | dispatch: 0 pool, 1 in place, 2 adaptive |
 //! | 4, 6 | u16 | port, most headers |
 //! | 8, 12, 16 | u32 | backlog, receive buffer (0: the system's), most connections (0: any) |
 //! | 20 | u64 | largest body |
 //! | 28, 32 | u32 | longest line, largest head |
 //! | 36, 40, 44, 48 | u32 | header, body, write and keep-alive timeout in milliseconds (0: none) |
-//! | 52 | | u16 length, IP literal or path; u16 length, Server header (0xFFFF: none); u16 count of trusted proxies, each u16 length, text |
+//! | 52 | u32 | budget of a call in place in microseconds |
+//! | 56 | | u16 length, IP literal or path; u16 length, Server header (0xFFFF: none); u16 count of trusted proxies, each u16 length, text |
 
 use std::time::Duration;
 
-use httpkit_engine::{Limits, Listen, Network, ProxyProtocol, ServerConfig, Timeouts};
+use httpkit_engine::{Dispatch, Limits, Listen, Network, ProxyProtocol, ServerConfig, Timeouts};
 
 use super::cursor::{Malformed, Reader};
 
@@ -24,66 +26,62 @@ const DUAL_STACK: u8 = 1;
 const REUSE_ADDRESS: u8 = 2;
 const REUSE_PORT: u8 = 4;
 const LEGACY_REMOTE_ADDRESS: u8 = 8;
-const IN_PLACE: u8 = 16;
 
 const NO_SERVER_HEADER: u16 = u16::MAX;
 
-/// What `Native.start` was asked for.
-#[derive(Debug)]
-pub(crate) struct Configuration {
-    /// The engine's part.
-    pub(crate) server: ServerConfig,
-    /// Handlers run on the thread that read the request.
-    pub(crate) in_place: bool,
-}
-
-impl Configuration {
-    pub(crate) fn read(block: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(block);
-        let kind = reader.u8()?;
-        let flags = reader.u8()?;
-        let is_set = |flag| flags & flag != 0;
-        let proxy_protocol = match reader.u8()? {
-            0 => ProxyProtocol::Disable,
-            1 => ProxyProtocol::Enable,
-            2 => ProxyProtocol::Optional,
-            _ => return Err(Malformed("unknown proxy protocol mode")),
-        };
-        reader.u8()?;
-        let port = reader.u16()?;
-        let max_headers = reader.u16()?;
-        let backlog = reader.u32()?;
-        let receive_buffer = reader.u32()?;
-        let max_connections = reader.u32()?;
-        let limits = Limits { max_body: reader.u64()?, max_line: reader.u32()?, max_head: reader.u32()?, max_headers };
-        let timeouts = Timeouts {
-            header: millis(&mut reader)?,
-            body: millis(&mut reader)?,
-            write: millis(&mut reader)?,
-            keep_alive: millis(&mut reader)?,
-        };
-        let listen = listen(kind, reader.short_text()?, port, is_set(DUAL_STACK))?;
-        let server_header = server_header(&mut reader)?;
-        let trusted_proxies = trusted_proxies(&mut reader)?;
-        if !reader.rest().is_empty() {
-            return Err(Malformed("block is longer than its parts"));
-        }
-        let server = ServerConfig {
-            listen,
-            reuse_address: is_set(REUSE_ADDRESS),
-            reuse_port: is_set(REUSE_PORT),
-            receive_buffer,
-            backlog,
-            max_connections,
-            limits,
-            timeouts,
-            proxy_protocol,
-            legacy_remote_address: is_set(LEGACY_REMOTE_ADDRESS),
-            trusted_proxies,
-            server_header,
-        };
-        Ok(Self { server, in_place: is_set(IN_PLACE) })
+/// Reads what `Native.start` was asked for.
+pub(crate) fn read_configuration(block: &[u8]) -> Result<ServerConfig, Malformed> {
+    let mut reader = Reader::new(block);
+    let kind = reader.u8()?;
+    let flags = reader.u8()?;
+    let is_set = |flag| flags & flag != 0;
+    let proxy_protocol = match reader.u8()? {
+        0 => ProxyProtocol::Disable,
+        1 => ProxyProtocol::Enable,
+        2 => ProxyProtocol::Optional,
+        _ => return Err(Malformed("unknown proxy protocol mode")),
+    };
+    let dispatch = match reader.u8()? {
+        0 => Dispatch::Pool,
+        1 => Dispatch::InPlace,
+        2 => Dispatch::Adaptive,
+        _ => return Err(Malformed("unknown dispatch mode")),
+    };
+    let port = reader.u16()?;
+    let max_headers = reader.u16()?;
+    let backlog = reader.u32()?;
+    let receive_buffer = reader.u32()?;
+    let max_connections = reader.u32()?;
+    let limits = Limits { max_body: reader.u64()?, max_line: reader.u32()?, max_head: reader.u32()?, max_headers };
+    let timeouts = Timeouts {
+        header: millis(&mut reader)?,
+        body: millis(&mut reader)?,
+        write: millis(&mut reader)?,
+        keep_alive: millis(&mut reader)?,
+    };
+    let in_place_budget = Duration::from_micros(u64::from(reader.u32()?));
+    let listen = listen(kind, reader.short_text()?, port, is_set(DUAL_STACK))?;
+    let server_header = server_header(&mut reader)?;
+    let trusted_proxies = trusted_proxies(&mut reader)?;
+    if !reader.rest().is_empty() {
+        return Err(Malformed("block is longer than its parts"));
     }
+    Ok(ServerConfig {
+        listen,
+        reuse_address: is_set(REUSE_ADDRESS),
+        reuse_port: is_set(REUSE_PORT),
+        receive_buffer,
+        backlog,
+        max_connections,
+        limits,
+        timeouts,
+        proxy_protocol,
+        legacy_remote_address: is_set(LEGACY_REMOTE_ADDRESS),
+        trusted_proxies,
+        dispatch,
+        in_place_budget,
+        server_header,
+    })
 }
 
 fn millis(reader: &mut Reader<'_>) -> Result<Duration, Malformed> {
@@ -125,18 +123,18 @@ mod tests {
     use std::path::PathBuf;
     use std::time::Duration;
 
-    use httpkit_engine::{Listen, ProxyProtocol};
+    use httpkit_engine::{Dispatch, Listen, ProxyProtocol};
 
-    use super::Configuration;
+    use super::read_configuration;
     use crate::wire::cursor::Malformed;
     use crate::wire::vectors::{garbage, vector};
 
     #[test]
     fn a_tcp_configuration_is_read_from_the_golden_block() {
-        let Configuration { server, in_place } = Configuration::read(&vector("config-tcp")).unwrap();
+        let server = read_configuration(&vector("config-tcp")).unwrap();
         let Listen::Tcp { address, port, dual_stack } = server.listen else { unreachable!("TCP was asked for") };
         assert_eq!((address, port, dual_stack), (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8090, false));
-        assert!(!in_place && server.reuse_address && !server.reuse_port && server.legacy_remote_address);
+        assert!(server.dispatch == Dispatch::Pool && server.reuse_address && !server.reuse_port && server.legacy_remote_address);
         assert!(server.proxy_protocol == ProxyProtocol::Disable);
         assert_eq!((server.backlog, server.receive_buffer, server.max_connections), (1024, 0, 0));
         assert_eq!(server.limits.max_body, 8_388_608);
@@ -150,10 +148,12 @@ mod tests {
 
     #[test]
     fn every_option_is_read_from_the_golden_block() {
-        let Configuration { server, in_place } = Configuration::read(&vector("config-every-option")).unwrap();
+        let server = read_configuration(&vector("config-every-option")).unwrap();
         let Listen::Tcp { address, port, dual_stack } = server.listen else { unreachable!("TCP was asked for") };
         assert_eq!((address, port, dual_stack), (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 65535, true));
-        assert!(in_place && !server.reuse_address && server.reuse_port && !server.legacy_remote_address);
+        assert!(
+            server.dispatch == Dispatch::Adaptive && !server.reuse_address && server.reuse_port && !server.legacy_remote_address
+        );
         assert!(server.proxy_protocol == ProxyProtocol::Optional);
         assert_eq!((server.backlog, server.receive_buffer, server.max_connections), (16384, 262_144, 10_000));
         assert_eq!(server.limits.max_body, 5_000_000_000);
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_unix_configuration_is_read_from_the_golden_block() {
-        let server = Configuration::read(&vector("config-unix")).unwrap().server;
+        let server = read_configuration(&vector("config-unix")).unwrap();
         let Listen::Unix(path) = server.listen else { unreachable!("a Unix socket was asked for") };
         assert_eq!(path, PathBuf::from("/run/café.sock"));
         assert_eq!(server.server_header.as_deref(), Some(&b""[..]));
@@ -179,10 +179,10 @@ mod tests {
         for name in ["config-tcp", "config-every-option", "config-unix"] {
             let mut bytes = vector(name);
             for length in 0..bytes.len() {
-                assert!(Configuration::read(&bytes[..length]).is_err(), "{name} cut at {length}");
+                assert!(read_configuration(&bytes[..length]).is_err(), "{name} cut at {length}");
             }
             bytes.push(0);
-            assert!(Configuration::read(&bytes).is_err(), "{name} with one byte more");
+            assert!(read_configuration(&bytes).is_err(), "{name} with one byte more");
         }
     }
 
@@ -191,14 +191,14 @@ mod tests {
         let mut bytes = vector("config-tcp");
         let end_of_header = bytes.len() - 3;
         bytes[end_of_header] = b'\n';
-        assert_eq!(Configuration::read(&bytes).err(), Some(Malformed("Invalid character in HTTP header value")));
+        assert_eq!(read_configuration(&bytes).err(), Some(Malformed("Invalid character in HTTP header value")));
     }
 
     #[test]
     fn garbage_never_panics() {
         for name in ["config-tcp", "config-every-option", "config-unix"] {
             for bytes in garbage(&vector(name)) {
-                let _ = Configuration::read(&bytes);
+                let _ = read_configuration(&bytes);
             }
         }
     }

@@ -18,13 +18,12 @@ const INLINE_BODY: u8 = 64;
 #[derive(Debug)]
 pub(crate) struct RequestBlock<'a> {
     request: &'a Request<'a>,
-    in_place: bool,
     head_length: usize,
 }
 
 impl<'a> RequestBlock<'a> {
     /// Measures the block, or says that a field is too long for the layout (64 Ki headers, a body no `byte[]` can hold).
-    pub(crate) fn measure(request: &'a Request<'a>, in_place: bool) -> Result<Self, Malformed> {
+    pub(crate) fn measure(request: &'a Request<'a>) -> Result<Self, Malformed> {
         let too_long = Malformed("request does not fit the block");
         let fits = request.headers.len() <= usize::from(u16::MAX)
             && request.server_name.map_or(0, <[u8]>::len) <= usize::from(u16::MAX)
@@ -45,7 +44,7 @@ impl<'a> RequestBlock<'a> {
             }
         }
         // The head is within i32 as well, because Java addresses it with an int; no u32 length below can then overflow.
-        if fits && length <= i32::MAX as usize { Ok(Self { request, in_place, head_length: length }) } else { Err(too_long) }
+        if fits && length <= i32::MAX as usize { Ok(Self { request, head_length: length }) } else { Err(too_long) }
     }
 
     /// Bytes of the block without an inline body.
@@ -107,7 +106,7 @@ impl<'a> RequestBlock<'a> {
         [
             (request.http11, HTTP_1_1),
             (request.websocket, WEBSOCKET),
-            (self.in_place, IN_PLACE),
+            (request.in_place, IN_PLACE),
             (request.query.is_some(), QUERY),
             (request.server_name.is_some(), SERVER_NAME),
             (request.remote_address.is_some(), REMOTE_ADDRESS),
@@ -123,14 +122,14 @@ impl<'a> RequestBlock<'a> {
 mod tests {
     use std::borrow::Cow;
 
-    use httpkit_engine::{FieldName, HeaderField, Method, NameIndex, Request};
+    use httpkit_engine::{FieldName, HeaderField, Method, NameIndex, Request, Route};
 
     use super::RequestBlock;
     use crate::wire::cursor::Malformed;
     use crate::wire::vectors::vector;
 
-    fn encoded(request: &Request<'_>, in_place: bool, inline_body: bool) -> Vec<u8> {
-        let block = RequestBlock::measure(request, in_place).unwrap();
+    fn encoded(request: &Request<'_>, inline_body: bool) -> Vec<u8> {
+        let block = RequestBlock::measure(request).unwrap();
         let mut place = vec![0xEE; block.inline_length() + 7];
         let length = block.write(&mut place, inline_body).unwrap();
         place.truncate(length);
@@ -157,12 +156,14 @@ mod tests {
             remote_address: None,
             headers: &[],
             body: b"",
+            in_place: false,
+            route: Route::default(),
         }
     }
 
     #[test]
     fn a_minimal_request_is_the_golden_block() {
-        assert_eq!(encoded(&minimal(), false, true), vector("request-minimal"));
+        assert_eq!(encoded(&minimal(), true), vector("request-minimal"));
     }
 
     #[test]
@@ -184,10 +185,11 @@ mod tests {
             remote_address: Some(b"192.0.2.7"),
             headers: &headers,
             body: b"name=value\x00\xFF",
+            in_place: true,
             ..minimal()
         };
-        assert_eq!(encoded(&request, true, true), vector("request-inline-body"));
-        assert_eq!(encoded(&request, true, false), vector("request-separate-body"));
+        assert_eq!(encoded(&request, true), vector("request-inline-body"));
+        assert_eq!(encoded(&request, false), vector("request-separate-body"));
     }
 
     #[test]
@@ -204,13 +206,13 @@ mod tests {
             headers: &headers,
             ..minimal()
         };
-        assert_eq!(encoded(&request, false, true), vector("request-websocket"));
+        assert_eq!(encoded(&request, true), vector("request-websocket"));
     }
 
     #[test]
     fn a_place_that_is_too_small_is_refused_at_every_length() {
         let request = Request { headers: &[common(16, b"h"), other(b"n", b"v")], body: b"body", ..minimal() };
-        let block = RequestBlock::measure(&request, true).unwrap();
+        let block = RequestBlock::measure(&request).unwrap();
         for length in 0..block.inline_length() {
             assert_eq!(block.write(&mut vec![0; length], true), Err(Malformed("block is too small")));
         }
@@ -219,10 +221,10 @@ mod tests {
     #[test]
     fn fields_too_long_for_their_length_are_refused() {
         let long = vec![b'a'; 0x1_0000];
-        assert!(RequestBlock::measure(&Request { server_name: Some(&long), ..minimal() }, true).is_err());
-        assert!(RequestBlock::measure(&Request { remote_address: Some(&long), ..minimal() }, true).is_err());
-        assert!(RequestBlock::measure(&Request { headers: &[other(&long, b"")], ..minimal() }, true).is_err());
-        assert!(RequestBlock::measure(&Request { headers: &vec![common(1, b""); 0x1_0000], ..minimal() }, true).is_err());
-        assert!(RequestBlock::measure(&Request { headers: &[common(1, &long)], uri: &long, ..minimal() }, true).is_ok());
+        assert!(RequestBlock::measure(&Request { server_name: Some(&long), ..minimal() }).is_err());
+        assert!(RequestBlock::measure(&Request { remote_address: Some(&long), ..minimal() }).is_err());
+        assert!(RequestBlock::measure(&Request { headers: &[other(&long, b"")], ..minimal() }).is_err());
+        assert!(RequestBlock::measure(&Request { headers: &vec![common(1, b""); 0x1_0000], ..minimal() }).is_err());
+        assert!(RequestBlock::measure(&Request { headers: &[common(1, &long)], uri: &long, ..minimal() }).is_ok());
     }
 }

@@ -19,7 +19,7 @@
                 (.putInt (.length header))
                 (.put (.getBytes header "ISO-8859-1")))
         length (.position block)
-        reader (doto (RequestReader.) (.read block length nil))]
+        reader (doto (RequestReader.) (.read block length 0 nil))]
     ((juxt :content-type :character-encoding) (.ringRequest reader nil 0))))
 
 (deftest charset

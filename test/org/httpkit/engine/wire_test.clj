@@ -19,7 +19,7 @@
   (let [block (vector-bytes name)
         buffer (doto (ByteBuffer/allocateDirect 65536) (.put block))]
     (doto (RequestReader.)
-      (.read buffer (alength block) separate-body))))
+      (.read buffer (alength block) 7 separate-body))))
 
 (defn- ring-request [name separate-body]
   (.ringRequest (reader name separate-body) ::channel 123))
@@ -99,7 +99,7 @@
         requests (doall (for [^bytes bytes [block minimal block]]
                           (do (.clear buffer)
                               (.put buffer bytes)
-                              (.read reader buffer (alength bytes) nil)
+                              (.read reader buffer (alength bytes) 7 nil)
                               (.ringRequest reader nil 0))))]
     (is (= [:post :get :post] (map :request-method requests)))
     (is (= (:headers (first requests)) (:headers (last requests))))
@@ -141,7 +141,7 @@
                          (.tcp "0.0.0.0" 8090 false)
                          (.socket true false 0 1024)
                          (.clientAddress 0 true [])
-                         (.inPlace false)
+                         (.dispatch 0 200)
                          (.serverHeader "http-kit"))))))
   (is (= (seq (vector-bytes "config-unix"))
          (seq (.encode (doto (config 100)
@@ -157,5 +157,5 @@
                          (.limits 5000000000 1 2 3 10000)
                          (.timeouts 0 1 0 (unchecked-int 4294967295))
                          (.clientAddress 2 false ["10.0.0.0/8" "::1"])
-                         (.inPlace true)
+                         (.dispatch 2 (unchecked-int 4294967295))
                          (.serverHeader nil)))))))

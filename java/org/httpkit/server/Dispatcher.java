@@ -1,0 +1,97 @@
+package org.httpkit.server;
+
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import org.httpkit.engine.Configuration;
+import org.httpkit.engine.Native;
+
+/**
+ * Where the handlers of one server run: the pool, the bound on how many run at once, and the budget of a call in place.
+ *
+ * <p>The engine decides for each request whether it is to run in place; here it may still be sent to the pool, because as many handlers
+ * run as may.
+ */
+public final class Dispatcher {
+    private final ExecutorService executor;
+    private final int mode;
+    private final long budgetNanos;
+    /** One for each handler that may run at once, null for any number. */
+    private final Semaphore running;
+    /** One for each handler that may run or wait, null with {@link #running}. */
+    private final Semaphore admitted;
+
+    /**
+     * Runs handlers in the given mode of {@link Configuration}. {@code bound} is the number of handlers that may run at once, in place and
+     * on the pool together, and {@code queue} the number that may wait; a bound of 0 leaves both to the pool.
+     */
+    public Dispatcher(ExecutorService executor, int mode, int budgetMicros, int bound, int queue) {
+        boolean bounded = bound > 0 && mode != Configuration.DISPATCH_POOL;
+        this.executor = executor;
+        this.mode = mode;
+        this.budgetNanos = TimeUnit.MICROSECONDS.toNanos(budgetMicros);
+        this.running = bounded ? new Semaphore(bound) : null;
+        this.admitted = bounded ? new Semaphore((int) Math.min(Integer.MAX_VALUE, (long) bound + queue)) : null;
+    }
+
+    /** Returns the pool. */
+    public ExecutorService executor() {
+        return executor;
+    }
+
+    /** Returns true if one more handler may run in place; to be followed by {@link #leave}. */
+    boolean tryEnter() {
+        if (running == null) {
+            return true;
+        }
+        if (!admitted.tryAcquire()) {
+            return false;
+        }
+        if (running.tryAcquire()) {
+            return true;
+        }
+        admitted.release();
+        return false;
+    }
+
+    /** Ends what {@link #tryEnter} began. */
+    void leave() {
+        if (running != null) {
+            running.release();
+            admitted.release();
+        }
+    }
+
+    /** Submits a handler. Throws RejectedExecutionException when the pool, or the bound, takes no more. */
+    void submit(int route, Runnable handler) throws RejectedExecutionException {
+        if (admitted != null && !admitted.tryAcquire()) {
+            throw new RejectedExecutionException("As many handlers run and wait as may");
+        }
+        try {
+            executor.execute(mode == Configuration.DISPATCH_POOL ? handler : () -> run(route, handler));
+        } catch (RejectedExecutionException rejection) {
+            if (admitted != null) {
+                admitted.release();
+            }
+            throw rejection;
+        }
+    }
+
+    /** Runs a handler and tells the engine whether its route would do in place. */
+    private void run(int route, Runnable handler) {
+        if (running != null) {
+            // An interrupt stays set: it is for the handler.
+            running.acquireUninterruptibly();
+        }
+        long begun = System.nanoTime();
+        try {
+            handler.run();
+        } finally {
+            if (mode == Configuration.DISPATCH_ADAPTIVE) {
+                Native.observe(route, System.nanoTime() - begun <= budgetNanos);
+            }
+            leave();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The calls that run in place: one slot a runtime thread, written by that thread and watched by the monitor.
+
+use super::spares::Spares;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Set in a slot by the monitor when it has released a spare for the call.
+const RESCUED: u64 = 1 << 63;
+const IDLE: u64 = 0;
+
+/// The state of one runtime thread. On a cache line of its own: the thread writes it for every request.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Slot {
+    /// When the running call has used up its budget, in microseconds and never 0, perhaps with `RESCUED`; `IDLE` between calls.
+    call: AtomicU64,
+    /// The connection it runs for.
+    connection: AtomicU64,
+}
+
+impl Slot {
+    pub(crate) fn new() -> Self {
+        Self { call: AtomicU64::new(IDLE), connection: AtomicU64::new(0) }
+    }
+
+    /// A call begins on this thread.
+    #[inline]
+    pub(crate) fn begin(&self, deadline_micros: u64, connection: u64) {
+        self.connection.store(connection, Ordering::Relaxed);
+        self.call.store(deadline_micros.max(1), Ordering::Release);
+    }
+
+    /// The call has returned. True if a spare was released for it: one thread has to park again.
+    #[inline]
+    pub(crate) fn end(&self) -> bool {
+        self.call.swap(IDLE, Ordering::AcqRel) & RESCUED != 0
+    }
+
+    /// The call, if it has used up its budget and has no spare yet.
+    pub(crate) fn overdue(&self, now_micros: u64) -> Option<Overdue> {
+        let call = self.call.load(Ordering::Acquire);
+        let is_overdue = call != IDLE && call & RESCUED == 0 && now_micros > call;
+        is_overdue.then(|| Overdue { call, connection: self.connection.load(Ordering::Relaxed) })
+    }
+
+    /// Releases a spare thread for the call. The spare goes first: a call marked before there is one would have a thread park for
+    /// nothing when it returns.
+    pub(crate) fn rescue(&self, overdue: Overdue, spares: &Spares) -> Rescue {
+        if !spares.release() {
+            return Rescue::NoSpare;
+        }
+        let marked = self.call.compare_exchange(overdue.call, overdue.call | RESCUED, Ordering::AcqRel, Ordering::Relaxed);
+        if marked.is_ok() { Rescue::Released } else { Rescue::TooLate }
+    }
+
+    /// True while a call runs.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.call.load(Ordering::Acquire) != IDLE
+    }
+}
+
+/// What became of an attempt to rescue a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rescue {
+    /// A spare thread takes over; one parks when the call returns.
+    Released,
+    /// A spare was released, but the call has returned meanwhile: one thread has to park now.
+    TooLate,
+    /// There is no spare.
+    NoSpare,
+}
+
+/// A call that has run for too long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Overdue {
+    call: u64,
+    /// The connection it runs for.
+    pub(crate) connection: u64,
+}

@@ -1,0 +1,66 @@
+//! Spare workers: threads of the runtime that wait until another one is held up by a slow handler.
+//!
+//! The runtime has more threads than cores, but no more than one a core may be active (5 on 2 cores: p99 11 ms instead of 1). The others each
+//! sit in a task that blocks here. Releasing one lets it take over the queue and the poller of the thread that is held up; when the
+//! slow call returns, one thread, whichever comes first, is parked again.
+
+use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, mutex};
+
+/// Where spare threads wait.
+#[derive(Debug)]
+pub(crate) struct Spares {
+    state: Mutex<State>,
+    released: Condvar,
+    /// `State::available`, to be read without the lock for every request.
+    available: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Threads that wait, or are told to and have not arrived yet, less those released and still waking up.
+    available: u64,
+    /// Releases that no waiting thread has taken yet.
+    tokens: usize,
+}
+
+impl Spares {
+    pub(crate) fn new() -> Self {
+        Self { state: mutex(State::default()), released: Condvar::default(), available: AtomicU64::new(0) }
+    }
+
+    /// A thread is going to [`Spares::park`]: it counts as a spare from now on, so that a release in between is not lost.
+    pub(crate) fn promise(&self) {
+        let mut state = self.state.lock();
+        state.available += 1;
+        self.available.store(state.available, Ordering::SeqCst);
+    }
+
+    /// Lets one spare go. False if there is none.
+    pub(crate) fn release(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.available == 0 {
+            return false;
+        }
+        state.available -= 1;
+        self.available.store(state.available, Ordering::SeqCst);
+        state.tokens += 1;
+        drop(state);
+        self.released.notify_one();
+        true
+    }
+
+    /// Blocks the thread, which was promised, until it is released.
+    pub(crate) fn park(&self) {
+        let mut state = self.state.lock();
+        while state.tokens == 0 {
+            state = self.released.wait(state);
+        }
+        state.tokens -= 1;
+    }
+
+    /// Spares that could be released now.
+    #[inline]
+    pub(crate) fn available(&self) -> u64 {
+        self.available.load(Ordering::Relaxed)
+    }
+}
