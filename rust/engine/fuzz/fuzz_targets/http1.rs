@@ -22,7 +22,8 @@ fuzz_target!(|data: &[u8]| {
     let whole = play_whole(input, limits);
     let at = usize::from(choice) * 7919 % (input.len() + 1);
     assert_eq!(whole.verdict(), play_split(input, at, limits).verdict(), "cut at {at}");
-    if input.len() < 512 {
+    // Slow, and what it finds short inputs show as well.
+    if input.len() < 128 {
         assert_eq!(whole.verdict(), play_bytes(input, limits).verdict(), "byte by byte");
     }
     let messages = naive::read(input, whole.requests.len());
