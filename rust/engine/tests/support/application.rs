@@ -24,6 +24,8 @@ pub(crate) struct Log {
     pub(crate) rejected: Vec<u16>,
     pub(crate) accept_failures: Vec<Instant>,
     pub(crate) drained: usize,
+    /// How many of `closed` were told before `drained`.
+    pub(crate) closed_before_drained: usize,
     /// What `send` returned to the floods.
     pub(crate) flood: Vec<Sent>,
 }
@@ -159,7 +161,10 @@ impl Application for App {
     }
 
     fn drained(&self) {
-        self.note(|log| log.drained += 1);
+        self.note(|log| {
+            log.drained += 1;
+            log.closed_before_drained = log.closed.len();
+        });
     }
 }
 
