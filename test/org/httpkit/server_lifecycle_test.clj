@@ -3,7 +3,7 @@
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [org.httpkit.server :as server])
-  (:import (java.net ConnectException)
+  (:import (java.net SocketException)
            (java.util.concurrent CountDownLatch ExecutorService Executors)
            (org.httpkit.server AsyncChannel HttpServer)))
 
@@ -13,7 +13,8 @@
 (defn- refuses-connections? [port]
   (try
     (raw/with-connection [_ port] false)
-    (catch ConnectException _ true)))
+    ;; Refused, or reset while the listening socket is being closed.
+    (catch SocketException _ true)))
 
 (defn- elapsed-millis
   "Calls `f` and returns [milliseconds, value]."

@@ -8,14 +8,10 @@
 
 (def ^:private upload-limit (* 64 1024 1024))
 
-(def ^:private slow-handlers
-  "How many handlers may sleep at once on a JVM without virtual threads."
-  32)
-
 (defn start
   "Starts the tour on the port, 0 for any free one, and returns the function that stops it."
   [port]
-  (server/run-server #'routes/handler {:port port :max-body upload-limit :n-threads slow-handlers}))
+  (server/run-server #'routes/handler {:port port :max-body upload-limit}))
 
 (defn- port-from-environment []
   (let [text (or (System/getenv "PORT") "8090")
