@@ -150,10 +150,14 @@
          ~port (:local-port (meta stop#))]
      (try ~@body (finally (stop#)))))
 
+(def dispatches
+  "The ways of dispatch; what a server does must not depend on them."
+  [:pool :in-place :adaptive])
+
 (defmacro with-servers
   "As `with-server`, once for each way of dispatch."
   [[port handler options] & body]
-  `(doseq [dispatch# [:pool :in-place :adaptive]]
+  `(doseq [dispatch# dispatches]
      (testing dispatch#
        (with-server [~port ~handler (assoc ~options :dispatch dispatch#)]
          ~@body))))

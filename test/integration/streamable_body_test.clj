@@ -90,7 +90,7 @@
 
 (deftest slow-clients
   (with-ring-or-skip
-    (doseq [dispatch [:pool :in-place]]
+    (doseq [dispatch raw/dispatches]
       (let [written (atom 0)
             failed (promise)
             entered (CountDownLatch. 1)]

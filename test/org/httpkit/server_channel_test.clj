@@ -126,7 +126,7 @@
                 (is (thrown-with-msg? Exception #"mine" (server/send! ch "x")))))))
 
 (deftest clients-that-leave
-  (doseq [dispatch [:pool :in-place]]
+  (doseq [dispatch raw/dispatches]
     (testing dispatch
       (let [closed (promise)
             channel (promise)]

@@ -103,7 +103,7 @@
         (is (raw/ended? fresh))))))
 
 (deftest an-exchange-may-finish
-  (doseq [dispatch [:pool :in-place]]
+  (doseq [dispatch raw/dispatches]
     (testing dispatch
       (let [[entered gate] (repeatedly #(CountDownLatch. 1))
             server (start (latched entered gate (promise)) :dispatch dispatch)
@@ -123,7 +123,7 @@
             (is (= :stopped (server/server-status server)))))))))
 
 (deftest an-exchange-that-takes-too-long-is-cut
-  (doseq [dispatch [:pool :in-place]
+  (doseq [dispatch raw/dispatches
           timeout [0 100]]
     (testing [dispatch timeout]
       (let [[entered gate] (repeatedly #(CountDownLatch. 1))
@@ -137,7 +137,7 @@
           (is (= "" (raw/read-rest connection))))))))
 
 (deftest a-handler-that-ignores-interrupts-does-not-hold-stop-up
-  (doseq [dispatch [:pool :in-place]]
+  (doseq [dispatch raw/dispatches]
     (let [entered (CountDownLatch. 1)
           go-on (atom true)
           server (start (fn [_] (.countDown entered) (while @go-on (Thread/onSpinWait))) :dispatch dispatch)]
@@ -165,7 +165,7 @@
     @(server/server-stop! other)))
 
 (deftest stop-within-a-handler
-  (doseq [dispatch [:pool :in-place]
+  (doseq [dispatch raw/dispatches
           timeout [0 100]]
     (testing [dispatch timeout]
       (let [server (promise)

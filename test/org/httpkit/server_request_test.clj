@@ -25,7 +25,7 @@
     :content-length :character-encoding :body :async-channel :websocket? :start-time})
 
 (deftest every-key-is-there
-  (doseq [dispatch [:pool :in-place]]
+  (doseq [dispatch raw/dispatches]
     (testing dispatch
       (let [before (System/nanoTime)
             [plain full] (requests {:dispatch dispatch}
@@ -92,7 +92,7 @@
 
 (deftest bodies
   (let [large (apply str (repeat 300000 "x"))]
-    (doseq [[dispatch body] (for [dispatch [:pool :in-place] body ["a" large]] [dispatch body])]
+    (doseq [[dispatch body] (for [dispatch raw/dispatches body ["a" large]] [dispatch body])]
       (testing [dispatch (count body)]
         (let [[sized chunked] (requests {:dispatch dispatch}
                                         (raw/request "POST" "/" :body body)

@@ -15,7 +15,7 @@
 (defn- responses
   "Returns the responses to one request per way of dispatch, for a handler that calls `f`. The quiet log is dropped."
   [f & {:keys [method options request]}]
-  (for [dispatch [:pool :in-place]]
+  (for [dispatch raw/dispatches]
     (raw/with-server [port (fn [_] (f)) (merge (raw/quiet) {:dispatch dispatch} options)]
       (apply raw/fetch port (or method "GET") "/" (mapcat identity request)))))
 
@@ -29,7 +29,7 @@
   (let [text "gr\u00fc\u00df \u20ac"
         file (temporary/file large)
         empty-file (temporary/file "")]
-    (are [expected body] (= [expected expected] (map :body (responses (fn [] {:body body}))))
+    (are [expected body] (= #{expected} (set (map :body (responses (fn [] {:body body})))))
       "" nil
       "" ""
       text text
@@ -44,7 +44,7 @@
       "012" (map str (range 3))
       "[:a 1]" {:a 1})
     (testing "bodies that are used up are made for each answer"
-      (are [expected make] (= [expected expected] (map :body (responses (fn [] {:body make}))))
+      (are [expected make] (= #{expected} (set (map :body (responses (fn [] {:body make})))))
         "bcd" (doto (ByteBuffer/wrap (.getBytes "abcde")) (.position 1) (.limit 4))
         large (.asReadOnlyBuffer (ByteBuffer/wrap (.getBytes ^String large)))
         text (.flip (.put (ByteBuffer/allocateDirect 100) (.getBytes text "UTF-8")))
@@ -83,7 +83,7 @@
       (is-answered {:status 500 :body "Internal Server Error"} (fn [] {:body bad})))))
 
 (deftest statuses
-  (are [expected status] (= [expected expected] (map :status (responses (fn [] {:status status :body "x"}))))
+  (are [expected status] (= #{expected} (set (map :status (responses (fn [] {:status status :body "x"})))))
     200 nil, 201 201, 202 (int 202), 203 (short 203), 299 299N, 404 404, 599 599, 999 999
     500 99, 500 1000, 500 -1, 500 "200", 500 200.5, 500 :ok)
   (is-answered {:status 301 :reason "Moved Permanently"} (fn [] {:status 301})))
@@ -164,8 +164,8 @@
       (let [reads (atom 0)
             closes (atom 0)]
         (doall (responses (fn [] {:status status :headers headers :body (closing-stream reads closes)})))
-        (is (= (* 2 expected-reads) @reads))
-        (is (<= 2 @closes))))))
+        (is (= (* (count raw/dispatches) expected-reads) @reads))
+        (is (<= (count raw/dispatches) @closes))))))
 
 (deftest head
   (let [file (temporary/file "hello")]
@@ -205,5 +205,5 @@
       (let [log (atom [])]
         (raw/with-servers [port (fn [_] {:body file}) (raw/quiet log)]
           (is (= [500 "Internal Server Error"] ((juxt :status :body) (raw/fetch port "GET" "/f")))))
-        (is (= ["GET /f" "GET /f"] (map first @log)))
+        (is (= {"GET /f" (count raw/dispatches)} (frequencies (map first @log))))
         (is (every? #(instance? java.io.IOException (second %)) @log))))))

@@ -72,7 +72,7 @@
 
 (deftest a-slow-client-holds-the-stream-back
   (let [total (* 64 mebibyte)]
-    (doseq [dispatch [:pool :in-place]]
+    (doseq [dispatch raw/dispatches]
       (testing dispatch
         (let [given (atom 0)
               closed (CountDownLatch. 1)]
@@ -104,7 +104,7 @@
                        (raw/quiet)]
       (is (= [500 "Internal Server Error"] ((juxt :status :body) (raw/fetch port "GET" "/"))))))
   (testing "after that: the connection is cut, and nothing looks complete"
-    (doseq [dispatch [:pool :in-place]
+    (doseq [dispatch raw/dispatches
             version ["1.1" "1.0"]]
       (testing [dispatch version]
         (let [log (atom [])
@@ -144,8 +144,8 @@
       (is (raw/await-latch gate)))))
 
 (deftest a-stream-does-not-survive-stop
-  (let [closed (CountDownLatch. 2)]
-    (doseq [dispatch [:pool :in-place]]
+  (let [closed (CountDownLatch. (count raw/dispatches))]
+    (doseq [dispatch raw/dispatches]
       (let [connection (atom nil)]
         (raw/with-server [port (fn [_] {:body (stream Long/MAX_VALUE :closed closed)}) {:dispatch dispatch}]
           (reset! connection (raw/connect port :receive-buffer 8192))
@@ -158,7 +158,7 @@
 (deftest head-of-a-stream
   (doseq [total [10 (* 4 mebibyte)]]
     (let [given (atom 0)
-          closed (CountDownLatch. 2)]
+          closed (CountDownLatch. (count raw/dispatches))]
       (raw/with-servers [port (fn [request]
                                 (reset! given 0)
                                 (if (= :head (:request-method request))
