@@ -155,7 +155,7 @@ impl Connection {
 
     /// Whether to read at all. A client that does not take its answers gets no further requests in.
     fn wants_input(&self, state: &State, flushed: Flushed) -> bool {
-        if state.flags.input_elsewhere {
+        if state.flags.input_held_by.is_some() {
             return false;
         }
         if state.http.is_in_exchange() {
@@ -233,7 +233,8 @@ impl Connection {
         }
         if state.driver == driver {
             state.flags.corked = false;
-        } else if std::mem::take(&mut state.flags.input_elsewhere) {
+        } else if state.flags.input_held_by == Some(driver) {
+            state.flags.input_held_by = None;
             state.flags.unread_input = !state.input.is_empty();
             state.handover.want(true);
         }
@@ -348,12 +349,12 @@ impl Connection {
         }
         let exchange = Exchange { connection: self, number: state.exchange };
         let driver = state.driver;
-        state.flags.input_elsewhere = more;
+        state.flags.input_held_by = more.then_some(driver);
         MutexGuard::unlocked(state, || self.run(&exchange, &request));
         if state.driver != driver {
             return;
         }
-        state.flags.input_elsewhere = false;
+        state.flags.input_held_by = None;
         if state.http.is_in_exchange() && state.flags.corked {
             state.flags.corked = false;
             self.flush(state);

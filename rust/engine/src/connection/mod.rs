@@ -73,8 +73,9 @@ struct Flags {
     read_closed: bool,
     /// Answers wait in the outbox because more pipelined requests follow in the same read.
     corked: bool,
-    /// Part of the input is with a task that is inside the application: what follows must not be read before it is back.
-    input_elsewhere: bool,
+    /// The number of a task that is inside the application and has part of the input with it: what follows must not be read
+    /// before that one is back. Others may come back meanwhile, from calls that had been answered before.
+    input_held_by: Option<u32>,
     /// A sender was told to wait.
     full: bool,
     /// Output is written and shut down; what the client still sends is discarded until it closes.
