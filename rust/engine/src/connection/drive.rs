@@ -71,11 +71,13 @@ impl Drop for Drive {
     /// Also reached when a panic unwinds through the task: the connection is given back all the same.
     fn drop(&mut self) {
         let mut state = self.connection.state.lock();
-        if state.driver != self.number {
+        if state.driver == self.number {
+            state.handover.end();
+            state.waker = None;
+        } else if state.flags.input_held_by != Some(self.number) {
             return;
         }
-        state.handover.end();
-        state.waker = None;
+        // Else the input that was with this task is lost, and another would wait for it.
         self.connection.abort(&mut state, CloseCause::Server);
         self.connection.release(state);
     }
@@ -363,6 +365,7 @@ impl Connection {
 
     /// Calls the application; in place under the eyes of the monitor.
     fn run(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
+        let _guard = AbortOnPanic(exchange);
         self.server.stats.add(Counter::Requests, 1);
         if request.in_place {
             self.server.stats.add(Counter::InPlace, 1);
@@ -398,6 +401,17 @@ impl Connection {
         state.flags.linger_wanted = true;
         state.notices.rejected = Some(rejection.status);
         self.flush(state);
+    }
+}
+
+/// Cuts the exchange of a call that panics: by then another task may drive the connection, and nobody else would end it.
+struct AbortOnPanic<'a>(&'a Exchange<'a>);
+
+impl Drop for AbortOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.abort();
+        }
     }
 }
 
