@@ -121,9 +121,10 @@ impl Connection {
                 return Poll::Pending;
             }
         }
-        if state.driver == driver {
-            context.waker().wake_by_ref();
+        if state.driver != driver {
+            return Poll::Ready(());
         }
+        context.waker().wake_by_ref();
         Poll::Pending
     }
 
