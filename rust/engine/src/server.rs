@@ -137,7 +137,8 @@ impl ServerState {
     pub(crate) fn connection_begins(&self) -> bool {
         self.connections.fetch_add(1, Ordering::SeqCst);
         self.stats.add(Counter::Accepted, 1);
-        if self.is_draining() {
+        // Counted before this is asked, as `drain` says it before it counts: one of the two sees the other.
+        if self.draining.load(Ordering::SeqCst) {
             self.connection_ended();
             return false;
         }
