@@ -26,6 +26,8 @@ pub(crate) struct Log {
     pub(crate) drained: usize,
     /// How many of `closed` were told before `drained`.
     pub(crate) closed_before_drained: usize,
+    /// Numbers of the requests to `/block` that may go on.
+    pub(crate) released: Vec<u64>,
     /// What `send` returned to the floods.
     pub(crate) flood: Vec<Sent>,
 }
@@ -66,6 +68,11 @@ impl App {
     /// The id of the request to `/hold` that came as number `count`, from 1.
     pub(crate) fn held(&self, count: usize) -> ExchangeId {
         self.wait("a held request", |log| log.held.len() >= count).held[count - 1]
+    }
+
+    /// Lets the request to `/block` of that number go on.
+    pub(crate) fn release(&self, number: u64) {
+        self.note(|log| log.released.push(number));
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -118,6 +125,13 @@ impl Application for App {
                 return;
             }
             "/panic" => panic!("a fault of the application"),
+            // Keeps its thread until the test lets it go.
+            "/block" | "/block-panic" => {
+                self.note(|log| log.held.push(exchange.id()));
+                self.wait("a release", |log| log.released.contains(&number));
+                assert_ne!(mode, "/block-panic", "a fault of the application");
+                exchange.respond(head(200), uri.as_bytes())
+            }
             "/stream" => stream(exchange, length),
             "/file" => exchange.respond_file(head(200), file_of(length), number),
             "/source" => exchange.respond_source(head(200), Box::new(Source { left: number, breaks_at: 0 })),
@@ -196,6 +210,11 @@ pub(crate) fn pattern(place: u64) -> u8 {
 /// A file without a name.
 fn file_of(length: usize) -> File {
     let mut file = tempfile();
+    if length > 1 << 20 {
+        // Where only the size matters a hole will do.
+        file.set_len(length as u64).expect("a size");
+        return file;
+    }
     let bytes: Vec<u8> = (0..length as u64).map(pattern).collect();
     file.write_all(&bytes).expect("written");
     file

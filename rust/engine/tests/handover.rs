@@ -1,0 +1,163 @@
+//! A call that keeps its thread: another task takes its connection over, and nothing of the client's input is lost, run twice or out of
+//! order. Spare threads belong to the process, so these tests have one of their own and run one after the other.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use httpkit_engine::{CloseCause, Counter, Dispatch, Sent, with_exchange};
+use support::application::head;
+use support::client::Ending;
+use support::{Fixture, PATIENCE};
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn fixture() -> (Fixture, MutexGuard<'static, ()>) {
+    let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let fixture = Fixture::with(|config| {
+        config.dispatch = Dispatch::InPlace;
+        config.in_place_budget = Duration::from_millis(1);
+    });
+    (fixture, turn)
+}
+
+/// Waits until so many calls have been taken over.
+fn rescued(fixture: &Fixture, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    while fixture.server.stats().0[Counter::Rescued as usize] < count {
+        assert!(Instant::now() < deadline, "call number {count} was not taken over");
+        std::thread::yield_now();
+    }
+}
+
+fn requests(paths: &[&str]) -> String {
+    paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).collect()
+}
+
+#[test]
+fn what_is_pipelined_behind_a_slow_call_keeps_its_order() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/before", "/block/1", "/b", "/c"]));
+    fixture.app.held(1);
+    rescued(&fixture, 1);
+    assert_eq!(client.response().text(), "/before", "an answer from before the slow call does not wait for it");
+    client.send(requests(&["/d", "/block/2"]));
+    assert_eq!(fixture.get("/elsewhere").status, 200);
+    fixture.app.release(1);
+    for path in ["/block/1", "/b", "/c", "/d"] {
+        assert_eq!(client.response().text(), path);
+    }
+    fixture.app.held(2);
+    rescued(&fixture, 2);
+    client.send(requests(&["/e"]));
+    fixture.app.release(2);
+    assert_eq!(client.response().text(), "/block/2");
+    assert_eq!(client.response().text(), "/e");
+}
+
+#[test]
+fn a_call_that_goes_on_after_its_answer_holds_nobody_up() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/block/1"]));
+    let id = fixture.app.held(1);
+    rescued(&fixture, 1);
+    assert_eq!(with_exchange(id, |exchange| exchange.respond(head(200), b"early").unwrap()), Some(Sent::Accepted));
+    assert_eq!(client.response().text(), "early");
+    assert_eq!(client.get("/next").text(), "/next");
+    fixture.app.release(1);
+    assert_eq!(client.get("/last").text(), "/last");
+}
+
+#[test]
+fn the_return_of_an_old_call_does_not_disturb_a_newer_one() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/block/1"]));
+    let first = fixture.app.held(1);
+    rescued(&fixture, 1);
+    assert_eq!(with_exchange(first, |exchange| exchange.respond(head(200), b"first").unwrap()), Some(Sent::Accepted));
+    assert_eq!(client.response().text(), "first");
+    // The second call has "/c" with it. While it runs the first returns.
+    client.send(requests(&["/block/2", "/c"]));
+    let second = fixture.app.held(2);
+    fixture.app.release(1);
+    rescued(&fixture, 2);
+    for _ in 0..20 {
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+    // Read now, this would overtake "/c".
+    client.send(requests(&["/d"]));
+    for _ in 0..20 {
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+    assert_eq!(with_exchange(second, |exchange| exchange.respond(head(200), b"second").unwrap()), Some(Sent::Accepted));
+    assert_eq!(client.response().text(), "second");
+    for _ in 0..20 {
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+    fixture.app.release(2);
+    assert_eq!(client.response().text(), "/c");
+    assert_eq!(client.response().text(), "/d");
+    assert_eq!(client.get("/last").text(), "/last");
+}
+
+#[test]
+fn a_panic_in_a_call_that_was_taken_over_gives_the_connection_back() {
+    let (fixture, _turn) = fixture();
+    for (number, behind) in [(1, ""), (2, "/behind")] {
+        let mut client = fixture.connect();
+        let path = format!("/block-panic/{number}");
+        client.send(requests(&[&path]));
+        if !behind.is_empty() {
+            client.send(requests(&[behind]));
+        }
+        let id = fixture.app.held(usize::try_from(number).unwrap());
+        rescued(&fixture, number);
+        fixture.app.release(number);
+        assert_eq!(client.ending(), Ending::Reset);
+        let log = fixture.app.wait("the notice", |log| log.closed.len() as u64 == number);
+        assert_eq!(log.closed.last(), Some(&(id, CloseCause::Server)));
+    }
+    fixture.server.drain();
+    fixture.app.wait("every connection given back", |log| log.drained == 1);
+}
+
+#[test]
+fn a_client_that_leaves_during_a_slow_call_is_noticed() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/block/1"]));
+    let id = fixture.app.held(1);
+    rescued(&fixture, 1);
+    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200)).unwrap()), Some(Sent::Accepted));
+    assert_eq!(client.head().status, 200);
+    drop(client);
+    let log = fixture.app.wait("the notice", |log| !log.closed.is_empty());
+    assert_eq!(log.closed, [(id, CloseCause::Client)]);
+    fixture.app.release(1);
+    fixture.server.drain();
+    fixture.app.wait("every connection given back", |log| log.drained == 1);
+}
+
+#[test]
+fn more_slow_calls_than_threads_hold_up_nobody_else() {
+    let (fixture, _turn) = fixture();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut slow: Vec<_> = (1..=cores + 3).map(|number| (number, fixture.connect())).collect();
+    for (number, client) in &mut slow {
+        client.send(requests(&[&format!("/block/{number}")]));
+        fixture.app.held(*number);
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+    for (number, client) in &mut slow {
+        fixture.app.release(*number as u64);
+        assert_eq!(client.response().text(), format!("/block/{number}"));
+    }
+    for _ in 0..200 {
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+}
