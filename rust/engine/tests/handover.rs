@@ -106,6 +106,25 @@ fn the_return_of_an_old_call_does_not_disturb_a_newer_one() {
 }
 
 #[test]
+fn calls_that_are_taken_over_all_the_time_answer_in_order() {
+    let (fixture, _turn) = fixture();
+    let paths: Vec<String> =
+        (0..200).map(|number| ["/a", "/spin", "/later", "/spin"][number % 4].to_owned() + &format!("/{}", number * 20)).collect();
+    std::thread::scope(|scope| {
+        for size in [30, 70, 1000, 100_000] {
+            let (fixture, paths) = (&fixture, &paths);
+            scope.spawn(move || {
+                let mut client = fixture.connect();
+                let input = requests(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+                input.as_bytes().chunks(size).for_each(|piece| client.send(piece));
+                paths.iter().for_each(|path| assert_eq!(client.response().text(), path));
+            });
+        }
+    });
+    assert!(fixture.server.stats().0[Counter::Rescued as usize] > 10, "or nothing was shown");
+}
+
+#[test]
 fn a_panic_in_a_call_that_was_taken_over_gives_the_connection_back() {
     let (fixture, _turn) = fixture();
     for (number, behind) in [(1, ""), (2, "/behind")] {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use httpkit_engine::{Application, BodySource, CloseCause, Exchange, ExchangeId, Request, ResponseHead, Sent, with_exchange};
 
@@ -125,6 +125,14 @@ impl Application for App {
                 return;
             }
             "/panic" => panic!("a fault of the application"),
+            // Keeps its thread for so many microseconds.
+            "/spin" => {
+                let until = Instant::now() + Duration::from_micros(number);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+                exchange.respond(head(200), uri.as_bytes())
+            }
             // Keeps its thread until the test lets it go.
             "/block" | "/block-panic" => {
                 self.note(|log| log.held.push(exchange.id()));
