@@ -105,6 +105,14 @@ impl Exchange<'_> {
         self.connection.send(self.number, bytes, finish)
     }
 
+    /// Asks to be told when the client closes its side. Otherwise a client that has done so may still be waiting for its answer, unless
+    /// a streamed one is under way. False if the exchange is over or the client has gone: then
+    /// [`Application::closed`](crate::Application::closed) has been or will be called, unless the exchange was answered.
+    #[must_use]
+    pub fn watch(&self) -> bool {
+        self.connection.watch(self.number)
+    }
+
     /// Cuts the connection: the client sees that the answer is not complete.
     pub fn abort(&self) {
         self.connection.abort_exchange(self.number);

@@ -207,6 +207,16 @@ extern "system" fn Java_org_httpkit_engine_Native_send<'local>(
 }
 
 #[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_watch<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+) -> jboolean {
+    guarded(env, Point::Watch, |_| Ok(with_exchange(id(connection, exchange), |exchange| exchange.watch()).unwrap_or(false)))
+}
+
+#[unsafe(no_mangle)]
 extern "system" fn Java_org_httpkit_engine_Native_abort<'local>(
     env: EnvUnowned<'local>,
     _class: JClass<'local>,

@@ -21,6 +21,7 @@ pub(crate) enum Point {
     RemoteAddress,
     Stats,
     Observe,
+    Watch,
     /// The up-call of a request, inside the guard that answers 500.
     Request = 20,
     /// Any other up-call, inside its guard.

@@ -283,3 +283,30 @@
       [:headers "sec-websocket-key"] "dGhlIHNhbXBsZSBub25jZQ"
       [:headers "sec-websocket-key"] "dGhlIHNhbXBsZSBub25jZR=="
       [:headers "sec-websocket-key"] "c2hvcnQ=")))
+
+(deftest a-client-that-leaves-a-long-poll
+  (doseq [dispatch raw/dispatches
+          leave [raw/half-close raw/disconnect]]
+    (testing [dispatch leave]
+      (let [closed (promise)
+            opened (promise)]
+        (raw/with-server [port (fn [request]
+                                 (server/as-channel request {:on-open #(deliver opened %)
+                                                             :on-close (fn [_ status] (deliver closed status))}))
+                          {:dispatch dispatch}]
+          (raw/with-connection [connection port]
+            (raw/write connection (raw/request "GET" "/"))
+            (raw/await-value opened)
+            (leave connection)
+            (is (= :client-close (raw/await-value closed)))))))))
+
+(deftest a-stream-for-an-old-client
+  (raw/with-server [port (fn [request] (server/as-channel request {:on-open (fn [ch]
+                                                                            (server/send! ch "a" false)
+                                                                            (server/send! ch "b" true))})) {}]
+    (raw/with-connection [connection port]
+      (raw/write connection (raw/request "GET" "/" :version "1.0" :headers {"Connection" "keep-alive"}))
+      (let [{:keys [headers body]} (raw/read-response connection)]
+        (is (= "Close" (headers "connection")))
+        (is (nil? (headers "content-length")))
+        (is (= "ab" body))))))

@@ -73,6 +73,12 @@ public final class Native {
     public static native int send(
         long connection, int exchange, byte[] data, int offset, int count, boolean finish);
 
+    /**
+     * Asks for {@link Application#closed} as soon as the client closes its side; otherwise such a client may still wait for its answer.
+     * Returns false if the exchange is over or the client has gone.
+     */
+    public static native boolean watch(long connection, int exchange);
+
     /** Cuts the connection, so that an answer under way cannot be taken for a complete one. */
     public static native void abort(long connection, int exchange);
 

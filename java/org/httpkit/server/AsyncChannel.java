@@ -263,7 +263,7 @@ public final class AsyncChannel {
         }
         if (isClosed()) {
             application.unregister(this, watcher);
-        } else if (Native.remoteAddress(connection) == null) {
+        } else if (!Native.watch(connection, exchange)) {
             watcher.closed(Application.CAUSE_CLIENT);
         }
     }

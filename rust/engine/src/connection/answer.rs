@@ -118,6 +118,22 @@ impl Connection {
         if finish { self.complete(guard) } else { self.written(guard) }
     }
 
+    /// From now on a client that has closed its side counts as gone. False if the exchange is over, or the client has gone before.
+    pub(crate) fn watch(&self, number: u32) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        if state.exchange != number || !state.http.is_in_exchange() {
+            return false;
+        }
+        if state.flags.read_closed {
+            self.end(state, CloseCause::Client);
+            self.release(guard);
+            return false;
+        }
+        state.flags.watched = true;
+        true
+    }
+
     pub(crate) fn abort_exchange(&self, number: u32) {
         let mut state = self.state.lock();
         if state.exchange == number && state.http.is_in_exchange() {

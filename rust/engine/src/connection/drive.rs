@@ -197,7 +197,8 @@ impl Connection {
     /// go on for a client that has gone, which is how the end of an event stream is noticed.
     fn input_ended(&self, state: &mut State) {
         state.flags.read_closed = true;
-        if state.http.is_streaming() || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
+        let gone = state.http.is_streaming() || state.http.is_in_exchange() && state.flags.watched;
+        if gone || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
             self.abort(state, CloseCause::Client);
         } else if !state.flags.unread_input {
             state.http.close_after_exchange();
@@ -321,6 +322,7 @@ impl Connection {
     fn dispatch(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, head: RequestHead<'_, '_>, body: &[u8], more: bool) {
         state.exchange = state.exchange.wrapping_add(1);
         state.flags.corked = more;
+        state.flags.watched = false;
         if let Some(proxied) = &state.proxied {
             proxied.overwrite(head.fields);
         }

@@ -76,6 +76,8 @@ struct Flags {
     /// The number of a task that is inside the application and has part of the input with it: what follows must not be read
     /// before that one is back. Others may come back meanwhile, from calls that had been answered before.
     input_held_by: Option<u32>,
+    /// The application wants to know when the client goes, even before anything was sent.
+    watched: bool,
     /// A sender was told to wait.
     full: bool,
     /// Output is written and shut down; what the client still sends is discarded until it closes.

@@ -116,6 +116,8 @@ where
     if status >= 200 && !has_connection {
         match (style.http11, keep_alive) {
             (true, false) => out.extend_from_slice(b"Connection: Close\r\n"),
+            // The client may have asked to keep it; only the close tells it where the body ends.
+            (false, false) if body == ResponseBody::UntilClose => out.extend_from_slice(b"Connection: Close\r\n"),
             (false, true) => out.extend_from_slice(b"Connection: Keep-Alive\r\n"),
             _ => {}
         }

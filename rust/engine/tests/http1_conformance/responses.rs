@@ -124,7 +124,7 @@ fn h20_a_stream_has_no_length() {
     let until_close = lines(&output);
     assert_eq!(field(&until_close, "content-length"), [""; 0]);
     assert_eq!(field(&until_close, "transfer-encoding"), [""; 0]);
-    assert_eq!(field(&until_close, "connection"), [""; 0]);
+    assert_eq!(field(&until_close, "connection"), ["Close"]);
     assert_eq!(http.complete(), Next::Close);
 }
 

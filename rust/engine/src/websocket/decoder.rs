@@ -1,0 +1,296 @@
+//! A client's frames put together to messages (RFC 6455 sections 5.4 and 6.2).
+//!
+//! All input is consumed: a head cut in two waits here, in place, and the payload of a message that is not complete is collected.
+//! So the buffer the socket is read into belongs to nobody between two reads.
+
+use std::borrow::Cow;
+
+use super::close_code::CloseCode;
+use super::frame_head::{Expected, FrameHead, MAX_HEAD};
+use super::mask::unmask;
+use super::opcode::Opcode;
+use super::utf8::Utf8;
+use super::violation::Violation;
+
+/// Reads the frames of one connection.
+#[derive(Debug)]
+pub struct Decoder {
+    max_message: usize,
+    phase: Phase,
+    message: Message,
+    /// The payload of a control frame that did not come in one piece.
+    control: Vec<u8>,
+    is_discarding: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// At the head of a frame, of which these bytes have come.
+    Head { bytes: [u8; MAX_HEAD], length: u8 },
+    /// In the payload of a frame, of which that much has come.
+    Payload { head: FrameHead, received: u64 },
+    /// Whatever comes is ignored.
+    Ended,
+}
+
+/// A message that is not complete.
+#[derive(Debug, Default)]
+struct Message {
+    /// None between messages.
+    kind: Option<Kind>,
+    bytes: Vec<u8>,
+    utf8: Utf8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+/// What [`Decoder::decode`] found.
+#[derive(Debug)]
+pub struct Decoded<'i> {
+    /// The input after it. Empty if nothing was found.
+    pub rest: &'i mut [u8],
+    /// The first message or control frame that is complete.
+    pub item: Option<Item<'i>>,
+}
+
+/// A whole message or a control frame, without its mask. A borrowed payload lies in the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item<'i> {
+    /// A message of valid UTF-8.
+    Text(Cow<'i, [u8]>),
+    /// A message of bytes.
+    Binary(Cow<'i, [u8]>),
+    /// A ping's payload.
+    Ping(Cow<'i, [u8]>),
+    /// A pong's payload.
+    Pong(Cow<'i, [u8]>),
+    /// The last frame: what comes after it is ignored.
+    Close(CloseFrame),
+}
+
+/// The payload of a Close frame.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CloseFrame {
+    /// None if the frame was empty.
+    pub code: Option<CloseCode>,
+    /// May be empty.
+    pub reason: String,
+}
+
+impl Decoder {
+    /// A decoder at the start of a connection. `max_message` bounds a message, all its fragments together.
+    #[must_use]
+    pub fn new(max_message: usize) -> Self {
+        Self { max_message, phase: Phase::START, message: Message::default(), control: Vec::new(), is_discarding: false }
+    }
+
+    /// Reads up to the end of the next item and takes off its mask in place, so no byte may be shown twice.
+    ///
+    /// # Errors
+    /// A [`Violation`]: nothing more is read.
+    pub fn decode<'i>(&mut self, input: &'i mut [u8]) -> Result<Decoded<'i>, Violation> {
+        let decoded = self.decode_frames(input);
+        if decoded.is_err() {
+            self.end();
+        }
+        decoded
+    }
+
+    /// From here on messages are checked for their framing only, and neither kept nor returned.
+    pub fn discard_messages(&mut self) {
+        self.is_discarding = true;
+        self.message.bytes = Vec::new();
+    }
+
+    /// Bytes of memory held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.message.bytes.capacity() + self.control.capacity()
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Ended;
+        self.message = Message::default();
+        self.control = Vec::new();
+    }
+
+    #[inline]
+    fn decode_frames<'i>(&mut self, mut input: &'i mut [u8]) -> Result<Decoded<'i>, Violation> {
+        loop {
+            let (head, received) = match self.phase {
+                Phase::Ended => return Ok(Decoded { rest: &mut [], item: None }),
+                Phase::Payload { head, received } => (head, received),
+                Phase::Head { .. } => {
+                    let Some((head, length)) = self.read_head(input)? else {
+                        return Ok(Decoded { rest: &mut [], item: None });
+                    };
+                    input = &mut input[length..];
+                    self.phase = Phase::Payload { head, received: 0 };
+                    (head, 0)
+                }
+            };
+            let missing = head.length - received;
+            if (input.len() as u64) < missing {
+                self.phase = Phase::Payload { head, received: received + input.len() as u64 };
+                self.take_piece(&head, received, input)?;
+                return Ok(Decoded { rest: &mut [], item: None });
+            }
+            // `missing` is at most input.len().
+            let (payload, rest) = std::mem::take(&mut input).split_at_mut(missing as usize);
+            self.phase = Phase::START;
+            let item = self.finish_frame(&head, received, payload)?;
+            if item.is_some() {
+                return Ok(Decoded { rest, item });
+            }
+            input = rest;
+        }
+    }
+
+    /// Reads a head, or stores what there is of it. Returns the bytes of the input it took.
+    #[inline]
+    fn read_head(&mut self, input: &[u8]) -> Result<Option<(FrameHead, usize)>, Violation> {
+        let expected = Expected {
+            message_open: self.message.kind.is_some(),
+            received: self.message.bytes.len() as u64,
+            max_message: if self.is_discarding { u64::MAX } else { self.max_message as u64 },
+        };
+        let Phase::Head { bytes, length } = &mut self.phase else { return Ok(None) };
+        let stored = usize::from(*length);
+        if stored == 0 {
+            if let Some(found) = FrameHead::parse(input, expected)? {
+                return Ok(Some(found));
+            }
+        }
+        let more = input.len().min(MAX_HEAD - stored);
+        bytes[stored..stored + more].copy_from_slice(&input[..more]);
+        *length += more as u8;
+        let found = FrameHead::parse(&bytes[..stored + more], expected)?;
+        Ok(found.map(|(head, length)| (head, length - stored)))
+    }
+
+    /// A payload goes on after this piece.
+    fn take_piece(&mut self, head: &FrameHead, received: u64, piece: &mut [u8]) -> Result<(), Violation> {
+        if head.opcode.is_control() {
+            unmask(piece, head.mask, received);
+            self.control.extend_from_slice(piece);
+            return Ok(());
+        }
+        self.message.begin(head.opcode);
+        if self.is_discarding {
+            return Ok(());
+        }
+        unmask(piece, head.mask, received);
+        self.message.append(head, received, piece, self.max_message)
+    }
+
+    /// The payload ends with this piece, which may be all of it.
+    #[inline]
+    fn finish_frame<'i>(
+        &mut self,
+        head: &FrameHead,
+        received: u64,
+        piece: &'i mut [u8],
+    ) -> Result<Option<Item<'i>>, Violation> {
+        unmask(piece, head.mask, received);
+        if head.opcode.is_control() {
+            return self.finish_control(head.opcode, piece).map(Some);
+        }
+        let is_whole = head.is_final && received == 0 && head.opcode != Opcode::Continuation;
+        self.message.begin(head.opcode);
+        if self.is_discarding {
+            if head.is_final {
+                self.message = Message::default();
+            }
+            return Ok(None);
+        }
+        if is_whole {
+            let kind = self.message.kind.take();
+            if kind == Some(Kind::Text) && std::str::from_utf8(piece).is_err() {
+                return Err(Violation::Utf8);
+            }
+            return Ok(kind.map(|kind| kind.item(Cow::Borrowed(piece))));
+        }
+        self.message.append(head, received, piece, self.max_message)?;
+        if !head.is_final {
+            return Ok(None);
+        }
+        let Message { kind, bytes, utf8 } = std::mem::take(&mut self.message);
+        if !utf8.is_complete() {
+            return Err(Violation::Utf8);
+        }
+        Ok(kind.map(|kind| kind.item(Cow::Owned(bytes))))
+    }
+
+    fn finish_control<'i>(&mut self, opcode: Opcode, piece: &'i mut [u8]) -> Result<Item<'i>, Violation> {
+        let payload = if self.control.is_empty() {
+            Cow::Borrowed(&*piece)
+        } else {
+            self.control.extend_from_slice(piece);
+            Cow::Owned(std::mem::take(&mut self.control))
+        };
+        Ok(match opcode {
+            Opcode::Ping => Item::Ping(payload),
+            Opcode::Pong => Item::Pong(payload),
+            _ => {
+                let frame = CloseFrame::parse(&payload)?;
+                self.end();
+                Item::Close(frame)
+            }
+        })
+    }
+}
+
+impl Phase {
+    const START: Self = Self::Head { bytes: [0; MAX_HEAD], length: 0 };
+}
+
+impl Kind {
+    fn item(self, payload: Cow<'_, [u8]>) -> Item<'_> {
+        match self {
+            Self::Text => Item::Text(payload),
+            Self::Binary => Item::Binary(payload),
+        }
+    }
+}
+
+impl Message {
+    fn begin(&mut self, opcode: Opcode) {
+        match opcode {
+            Opcode::Text => self.kind = Some(Kind::Text),
+            Opcode::Binary => self.kind = Some(Kind::Binary),
+            _ => {}
+        }
+    }
+
+    fn append(&mut self, head: &FrameHead, received: u64, piece: &[u8], max_message: usize) -> Result<(), Violation> {
+        if self.kind == Some(Kind::Text) && !self.utf8.push(piece) {
+            return Err(Violation::Utf8);
+        }
+        let needed = self.bytes.len() + piece.len();
+        if needed > self.bytes.capacity() {
+            // Twice what has come, unless the end is known: the head was checked against the limit, so all of this fits a usize.
+            let most = if head.is_final { self.bytes.len() + (head.length - received) as usize } else { max_message };
+            self.bytes.reserve_exact(needed.saturating_mul(2).min(most) - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+}
+
+impl CloseFrame {
+    fn parse(payload: &[u8]) -> Result<Self, Violation> {
+        let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+            return if payload.is_empty() { Ok(Self::default()) } else { Err(Violation::HalfCloseCode) };
+        };
+        let code = CloseCode(u16::from_be_bytes(*code));
+        if !code.may_be_received() {
+            return Err(Violation::CloseCode(code.0));
+        }
+        let reason = std::str::from_utf8(reason).map_err(|_| Violation::Utf8)?;
+        Ok(Self { code: Some(code), reason: reason.to_owned() })
+    }
+}
