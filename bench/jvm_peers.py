@@ -17,6 +17,7 @@ NETTY = "netty"
 RING_JETTY = "ring-jetty"
 
 MAIN_CLASSES = {JETTY: "peers.JettyPeer", UNDERTOW: "peers.UndertowPeer", NETTY: "peers.NettyPeer"}
+FAMILIES = (*MAIN_CLASSES, RING_JETTY)
 ARTIFACTS = {JETTY: "jetty-server", UNDERTOW: "undertow-core", NETTY: "netty-codec-http"}
 # What Netty asks of JDK 24 and newer, so that it keeps its own way to direct memory.
 JAVA_OPTIONS = ("-XX:+IgnoreUnrecognizedVMOptions", "--enable-native-access=ALL-UNNAMED",

@@ -14,6 +14,7 @@ from process import TICKS_PER_SECOND, Server, ServerFailed
 
 SCRIPT = Path(__file__).with_name("load.lua")
 CORES = os.cpu_count() or 1
+DISTURBED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Sample:
     errors: int
     foreign: float
 
+    @property
+    def is_disturbed(self) -> bool:
+        return self.foreign > DISTURBED_SHARE
+
 
 def machine_busy_seconds() -> float:
     """Processor seconds that all cores have spent on anything since the machine started."""
@@ -45,10 +50,10 @@ def _children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _wrk(port: int, shape: str, connections: int, seconds: float) -> dict:
+def wrk(port: int, path: str, shape: str, connections: int, seconds: float) -> dict:
     """Runs wrk and returns the figures that load.lua prints as the last line."""
     command = ["wrk", f"-t{min(CORES, connections)}", f"-c{connections}", f"-d{seconds:g}s",
-               "-s", str(SCRIPT), f"http://127.0.0.1:{port}/", "--", shape]
+               "-s", str(SCRIPT), f"http://127.0.0.1:{port}{path}", "--", shape]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         text, _ = process.communicate(timeout=seconds + 30)
@@ -62,12 +67,13 @@ def _wrk(port: int, shape: str, connections: int, seconds: float) -> dict:
         raise ServerFailed(f"{' '.join(command)} printed no figures:\n{text.decode()}") from None
 
 
-def drive(server: Server, shape: str, connections: int, seconds: float) -> Sample:
+def drive(server: Server, shape: str, connections: int, seconds: float,
+          path: str = "/") -> Sample:
     """Loads the server for some seconds."""
     server.check()
     began, busy, clients, cpu = (
         time.monotonic(), machine_busy_seconds(), _children_seconds(), server.cpu())
-    figures = _wrk(server.port, shape, connections, seconds)
+    figures = wrk(server.port, path, shape, connections, seconds)
     spent = server.cpu().since(cpu)
     elapsed = time.monotonic() - began
     foreign = (machine_busy_seconds() - busy) - (_children_seconds() - clients) - spent.total

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import jvm_peers
 import peers
 
 
@@ -67,6 +68,7 @@ def versions(families: set[str]) -> str:
     if peers.HTTP_KIT in families:
         parts.append(f"http-kit {_http_kit_version()} "
                      f"(Clojure {_clojure_version(os.environ['HTTPKIT_CLASSPATH'])})")
+    parts += [jvm_peers.version(family) for family in jvm_peers.FAMILIES if family in families]
     if families != {peers.HYPER}:
         parts.append(_output(peers.java(), "-version").splitlines()[-1])
     parts.append(_first(r"^(wrk \S+ \S+)", _output("wrk", "-v")))

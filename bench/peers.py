@@ -9,6 +9,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import jvm_peers
+from jvm_peers import JETTY, NETTY, RING_JETTY, UNDERTOW
+
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 CLASS_PATH_CACHE = ROOT / "target" / "bench" / "classpath"
@@ -16,6 +19,7 @@ CLASS_PATH_CACHE = ROOT / "target" / "bench" / "classpath"
 OURS = "httpkit-rs"
 HYPER = "hyper"
 HTTP_KIT = "http-kit"
+FAMILIES = (OURS, HYPER, HTTP_KIT, JETTY, UNDERTOW, NETTY, RING_JETTY)
 
 
 class PeerMissing(Exception):
@@ -24,7 +28,8 @@ class PeerMissing(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """One server in one configuration. `options` is the EDN map given to `run-server`."""
+    """One server in one configuration. `options` is the EDN map given to `run-server`, or the
+    argument of a program in jvm-peers."""
 
     family: str
     configuration: str = ""
@@ -41,6 +46,14 @@ HYPER_PEER = Peer(HYPER)
 HTTP_KIT_PEERS = (
     Peer(HTTP_KIT, "default"),
     Peer(HTTP_KIT, ":thread 4", "{:thread 4 :allow-virtual? false}"),
+)
+JVM_PEERS = (
+    Peer(JETTY, "default", "default"),
+    Peer(JETTY, "virtual", "virtual"),
+    Peer(JETTY, "non-blocking", "non-blocking"),
+    Peer(UNDERTOW),
+    Peer(NETTY),
+    Peer(RING_JETTY),
 )
 
 
@@ -97,16 +110,27 @@ def our_class_path() -> str:
 
 
 def available(family: str) -> bool:
-    """http-kit takes part only when somebody gives its class path."""
-    return family != HTTP_KIT or bool(os.environ.get("HTTPKIT_CLASSPATH"))
+    """http-kit and ring-jetty-adapter take part only when somebody gives their class path."""
+    if family == HTTP_KIT:
+        return bool(os.environ.get("HTTPKIT_CLASSPATH"))
+    return jvm_peers.available(family)
 
 
 def prepare(families: set[str]) -> None:
-    """Says what is missing before anything is measured, and builds bench/hyper."""
+    """Says what is missing before anything is measured; builds bench/hyper and jvm-peers."""
     if OURS in families:
         our_class_path()
     if HYPER in families:
         _build_hyper()
+    if families & set(jvm_peers.MAIN_CLASSES):
+        _build_jvm_peers()
+
+
+def _build_jvm_peers() -> None:
+    try:
+        jvm_peers.class_path()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PeerMissing(f"bench/jvm-peers cannot be built: {error}") from error
 
 
 def _build_hyper() -> None:
@@ -122,6 +146,8 @@ def command(peer: Peer, handler: str, java_options: tuple[str, ...] = ()) -> lis
     """The command that starts `peer` with the handler namespace `handler`."""
     if peer.family == HYPER:
         return [str(BENCH / "hyper" / "target" / "release" / "bench-hyper"), "0"]
+    if peer.family in jvm_peers.FAMILIES:
+        return jvm_peers.command(java(), peer.family, handler, peer.options, java_options)
     class_path = our_class_path() if peer.family == OURS else os.environ["HTTPKIT_CLASSPATH"]
     return [java(), *java_options, "-cp", f"{class_path}{os.pathsep}{BENCH / 'servers'}",
             "clojure.main", "-m", "serve", handler, peer.options]

@@ -7,16 +7,20 @@ from typing import Callable
 import peers
 from load import Sample
 from memory import DeclaredMemory, IdleMemory
-from scenarios import Goal, LoadScenario, MemoryScenario
+from scenarios import Goal, LoadScenario, MixedScenario, ProcessScenario
+from start import StartTime
 
-Result = Sample | IdleMemory | DeclaredMemory
+Result = Sample | IdleMemory | DeclaredMemory | StartTime
 Results = dict[peers.Peer, Result]
-Scenario = LoadScenario | MemoryScenario
+Scenario = LoadScenario | ProcessScenario
 
 # A figure: its value in a result, whether more is better, and its name.
 FIGURES: dict[str, tuple[Callable[[Result], float], bool, str]] = {
     "cpu": (lambda result: result.cpu_micros, False, "CPU per request"),
     "requests": (lambda result: result.requests_per_second, True, "requests/s"),
+    "p99": (lambda result: result.p99_millis, False, "p99"),
+    "kept": (lambda result: result.kept, True, "share of its unmixed requests/s"),
+    "slow": (lambda result: result.slow_per_second, True, "slow requests/s"),
     "kilobytes": (lambda result: (result.native_bytes + result.heap_bytes) / 1e3, False,
                   "kB per connection"),
     "mebibytes": (lambda result: result.resident_bytes / 2**20, False, "MiB of growth"),
@@ -38,8 +42,10 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _measured(goal: Goal, results: Results) -> float | None:
-    ours = best(results, peers.OURS, goal.figure)
-    if ours is None or goal.family is None:
+    if goal.ours not in results:
+        return None
+    ours = FIGURES[goal.figure][0](results[goal.ours])
+    if goal.family is None:
         return ours
     theirs = best(results, goal.family, goal.figure)
     return None if not theirs else ours / theirs
@@ -54,10 +60,10 @@ def goals(measured: list[tuple[Scenario, Results]]) -> list[str]:
             against = f"x {goal.family}" if goal.family else ""
             value = _measured(goal, results)
             rows.append([
-                scenario.name, FIGURES[goal.figure][2], f"{sign} {goal.limit:g} {against}".strip(),
+                scenario.name, goal.ours.configuration or "default", FIGURES[goal.figure][2], f"{sign} {goal.limit:g} {against}".strip(),
                 "not measured" if value is None else f"{value:.2f}",
                 "" if value is None else "reached" if goal.reached(value) else "**missed**"])
-    return _table(["scenario", "figure", "goal", "measured", ""], rows)
+    return _table(["scenario", "ours", "figure", "goal", "measured", ""], rows)
 
 
 def _ratio(results: Results, peer: peers.Peer, figure: str) -> str:
@@ -81,6 +87,18 @@ def _load_rows(results: Results) -> list[str]:
     return _table(header, rows)
 
 
+def _mixed_rows(results: Results) -> list[str]:
+    header = ["server", "quick requests/s", "by itself", "kept", "quick p99 ms",
+              "slow requests/s", "CPU µs/request", "ours / its quick requests/s", "errors",
+              "disturbance"]
+    rows = [[peer.name, f"{sample.requests_per_second:,.0f}", f"{sample.unmixed_per_second:,.0f}",
+             f"{sample.kept:.0%}", _known(sample.p99_millis), f"{sample.slow_per_second:.0f}",
+             f"{sample.cpu_micros:.2f}", _ratio(results, peer, "requests"),
+             f"{sample.errors}", f"{sample.foreign:.0%}"]
+            for peer, sample in results.items()]
+    return _table(header, rows)
+
+
 def _idle_rows(results: Results) -> list[str]:
     header = ["server", "native kB", "live heap kB", "together kB", "still open"]
     rows = [[peer.name, f"{memory.native_bytes / 1e3:.2f}", f"{memory.heap_bytes / 1e3:.2f}",
@@ -97,22 +115,36 @@ def _declared_rows(results: Results) -> list[str]:
     return _table(header, rows)
 
 
+def _start_rows(results: Results) -> list[str]:
+    header = ["server", "listening, ms", "first answer, ms", "CPU until then, ms"]
+    rows = [[peer.name, f"{times.listening_seconds * 1e3:.0f}",
+             f"{times.answered_seconds * 1e3:.0f}", f"{times.cpu_seconds * 1e3:.0f}"]
+            for peer, times in results.items()]
+    return _table(header, rows)
+
+
+PROCESS_ROWS = {"idle": _idle_rows, "declared": _declared_rows, "start": _start_rows}
+
+
 def section(scenario: Scenario, results: Results) -> list[str]:
     """The table of one scenario."""
-    if isinstance(scenario, LoadScenario):
+    if isinstance(scenario, MixedScenario):
+        rows = _mixed_rows(results)
+    elif isinstance(scenario, LoadScenario):
         rows = _load_rows(results)
     else:
-        rows = {"idle": _idle_rows, "declared": _declared_rows}[scenario.measure](results)
+        rows = PROCESS_ROWS[scenario.measure](results)
     return [f"## {scenario.name}: {scenario.title}", "", *rows, ""]
 
 
-def document(conditions: list[tuple[str, str]],
-             measured: list[tuple[Scenario, Results]]) -> str:
-    """The whole report."""
+def document(conditions: list[tuple[str, str]], measured: list[tuple[Scenario, Results]],
+             picture: str | None) -> str:
+    """The whole report; `picture` is the name of a file beside it."""
     lines = ["# Benchmark", "", *(f"* {name}: {value}" for name, value in conditions), "",
              "CPU is user and system time of the server process. *Disturbance* is the largest share",
              "of the machine's processor time, in any round, that neither the server nor wrk used.",
-             "", "## Goals", "", *goals(measured), ""]
+             "", *([f"![CPU per request and requests/s]({picture})", ""] if picture else []),
+             "## Goals", "", *goals(measured), ""]
     for scenario, results in measured:
         lines += section(scenario, results)
     return "\n".join(lines)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Compares httpkit-rs with a bare hyper server and, when HTTPKIT_CLASSPATH is set, with http-kit.
+"""Compares httpkit-rs with other servers, on this machine.
 
-Prints a report and keeps it, dated, in bench/results. README.md beside this file says what
-each scenario does.
+Prints a report and keeps it, dated, in bench/results with a picture of the main figures.
+README.md beside this file says what each scenario does.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ import sys
 import machine
 import memory
 import peers
+import plot
 import report
+import start
 import throughput
 from process import ServerFailed
 from quiet import alone
 from scenarios import SCENARIOS, LoadScenario
 
+MEASURES = {"idle": memory.idle, "declared": memory.declared, "start": start.start}
+
 
 def _arguments() -> argparse.Namespace:
     names = ",".join(scenario.name for scenario in SCENARIOS)
-    families = ",".join((peers.OURS, peers.HYPER, peers.HTTP_KIT))
+    families = ",".join(peers.FAMILIES)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default=names, help=f"comma-separated, from: {names}")
@@ -64,7 +68,7 @@ def _measure(scenario, contestants: list[peers.Peer], arguments: argparse.Namesp
         return throughput.run(scenario, contestants, rounds, java_options)
     results = {}
     for peer in contestants:
-        results[peer] = getattr(memory, scenario.measure)(peer, java_options)
+        results[peer] = MEASURES[scenario.measure](peer, java_options)
         print(f"  {peer.name}: {results[peer]}", file=sys.stderr, flush=True)
     return results
 
@@ -88,13 +92,23 @@ def _run(arguments: argparse.Namespace) -> None:
             results = _measure(scenario, contestants, arguments)
             measured.append((scenario, results))
             print("\n".join(report.section(scenario, results)), flush=True)
-    text = report.document(conditions, measured)
     print("\n".join(report.goals(measured)))
     if not arguments.no_file:
-        path = peers.BENCH / "results" / began.strftime("%Y-%m-%d-%H%M.md")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        print(f"\nkept in {os.path.relpath(path)}")
+        _keep(began, conditions, measured)
+
+
+def _keep(began: datetime.datetime, conditions: list[tuple[str, str]], measured: list) -> None:
+    """Writes the report and, of the scenarios that it shows, the picture."""
+    path = peers.BENCH / "results" / began.strftime("%Y-%m-%d-%H%M.md")
+    path.parent.mkdir(exist_ok=True)
+    shown = [(scenario, results) for scenario, results in measured if plot.plotted(scenario)]
+    picture = path.with_suffix(".svg") if shown else None
+    if picture:
+        note = f"{machine.processor()}, {began:%Y-%m-%d}"
+        picture.write_text(plot.picture(shown, note), encoding="utf-8")
+    path.write_text(report.document(conditions, measured, picture and picture.name),
+                    encoding="utf-8")
+    print(f"\nkept in {os.path.relpath(path)}")
 
 
 def _end(number: int, _frame) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peers import HTTP_KIT, HTTP_KIT_PEERS, HYPER, HYPER_PEER, OURS, Peer
+from peers import (HTTP_KIT, HTTP_KIT_PEERS, HYPER, HYPER_PEER, JETTY, JVM_PEERS, NETTY, OURS,
+                   RING_JETTY, UNDERTOW, Peer)
 
-IN_PLACE = Peer(OURS, "in place", "{:dispatch :in-place}")
-POOL_OF_FOUR = Peer(OURS, "pool of 4", "{:dispatch :pool :thread 4 :allow-virtual? false}")
 DEFAULT = Peer(OURS)
+IN_PLACE = Peer(OURS, "in place", "{:dispatch :in-place}")
+POOL = Peer(OURS, "pool", "{:dispatch :pool}")
+POOL_OF_FOUR = Peer(OURS, "pool of 4", "{:dispatch :pool :thread 4 :allow-virtual? false}")
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Our figure may be at most (or must be at least) `limit` times that of `family`'s best
-    configuration, or `limit` itself when no family is named."""
+    """The figure of our configuration `ours` may be at most (or must be at least) `limit` times
+    that of `family`'s best configuration, or `limit` itself when no family is named."""
 
     figure: str
     limit: float
     family: str | None = None
     at_least: bool = False
+    ours: Peer = DEFAULT
 
     def reached(self, value: float) -> bool:
         return value >= self.limit if self.at_least else value <= self.limit
@@ -27,7 +30,8 @@ class Goal:
 
 @dataclass(frozen=True)
 class LoadScenario:
-    """Servers loaded by wrk in alternating rounds. `shape` names the request in load.lua."""
+    """Servers loaded by wrk in alternating rounds. `shape` names the request in load.lua,
+    `handler` the namespace in servers/; servers with routes of their own go by `path`."""
 
     name: str
     title: str
@@ -36,11 +40,21 @@ class LoadScenario:
     handler: str = "plain"
     shape: str = "plain"
     connections: int = 64
+    path: str = "/"
 
 
 @dataclass(frozen=True)
-class MemoryScenario:
-    """Servers that hold connections; `measure` names the function in memory.py."""
+class MixedScenario(LoadScenario):
+    """A load scenario with a second load beside it, on a route that blocks its thread."""
+
+    handler: str = "mixed"
+    slow_path: str = "/slow"
+    slow_connections: int = 32
+
+
+@dataclass(frozen=True)
+class ProcessScenario:
+    """Servers measured one after the other; `measure` names the function that run.py calls."""
 
     name: str
     title: str
@@ -49,45 +63,77 @@ class MemoryScenario:
     measure: str
 
 
-def _at_most(figure: str, limit: float, family: str | None = None) -> Goal:
-    return Goal(figure, limit, family)
+def _at_most(figure: str, limit: float, family: str | None = None, ours: Peer = DEFAULT) -> Goal:
+    return Goal(figure, limit, family, ours=ours)
 
 
-def _at_least(figure: str, limit: float, family: str) -> Goal:
-    return Goal(figure, limit, family, at_least=True)
+def _at_least(figure: str, limit: float, family: str | None = None, ours: Peer = DEFAULT) -> Goal:
+    return Goal(figure, limit, family, at_least=True, ours=ours)
 
 
-EVERYBODY = (IN_PLACE, HYPER_PEER, *HTTP_KIT_PEERS)
+def _ahead_in_cpu(*families: str) -> tuple[Goal, ...]:
+    return tuple(_at_most("cpu", 1.0, family) for family in families)
+
+
+def _ahead_in_requests(*families: str) -> tuple[Goal, ...]:
+    return tuple(_at_least("requests", 1.0, family) for family in families)
+
+
+JVM_FAMILIES = (JETTY, UNDERTOW, NETTY, RING_JETTY)
+OTHERS = (HYPER_PEER, *HTTP_KIT_PEERS, *JVM_PEERS)
 # Bare hyper only answers a constant: it has no part in the scenarios about bodies.
-JVM_SERVERS = (DEFAULT, *HTTP_KIT_PEERS)
+JVM_SERVERS = (DEFAULT, *HTTP_KIT_PEERS, *JVM_PEERS)
 
-SCENARIOS: tuple[LoadScenario | MemoryScenario, ...] = (
+SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
     LoadScenario(
-        "plain", "Plain GET, 64 connections", EVERYBODY,
-        (_at_most("cpu", 1.0, HYPER), _at_most("cpu", 0.68, HTTP_KIT))),
+        "plain", "Plain GET, 64 connections", (DEFAULT, IN_PLACE, *OTHERS),
+        (_at_least("requests", 1.35, HTTP_KIT), _at_most("cpu", 0.70, HTTP_KIT),
+         _at_most("cpu", 1.05, HYPER), _at_most("cpu", 0.68, HTTP_KIT, IN_PLACE),
+         _at_most("cpu", 1.0, HYPER, IN_PLACE), *_ahead_in_cpu(*JVM_FAMILIES))),
     LoadScenario(
-        "browser", "GET with the 15 headers of a browser, 64 connections", EVERYBODY,
-        (_at_most("cpu", 0.82, HYPER), _at_most("cpu", 0.36, HTTP_KIT)), shape="browser"),
+        "browser", "GET with the 15 headers of a browser, 64 connections",
+        (DEFAULT, IN_PLACE, *OTHERS),
+        (_at_least("requests", 2.3, HTTP_KIT), _at_most("cpu", 0.36, HTTP_KIT),
+         _at_most("cpu", 0.36, HTTP_KIT, IN_PLACE), _at_most("cpu", 0.82, HYPER, IN_PLACE),
+         *_ahead_in_cpu(*JVM_FAMILIES)), shape="browser"),
     LoadScenario(
-        "pipelined", "Plain GET pipelined x16, 64 connections", EVERYBODY,
-        (_at_least("requests", 1.2, HYPER),), shape="pipelined"),
+        "pipelined", "Plain GET pipelined x16, 64 connections", (DEFAULT, IN_PLACE, *OTHERS),
+        (_at_least("requests", 1.2, HYPER, IN_PLACE), *_ahead_in_requests(*JVM_FAMILIES)),
+        shape="pipelined"),
+    LoadScenario(
+        "json", "JSON of 800 bytes with 6 headers, 64 connections", JVM_SERVERS,
+        (_at_most("cpu", 0.45, HTTP_KIT), *_ahead_in_cpu(*JVM_FAMILIES)),
+        handler="json", path="/json"),
     LoadScenario(
         "pool4", "Plain GET through a pool of 4 threads, 64 connections",
-        (POOL_OF_FOUR, HTTP_KIT_PEERS[1]), (_at_most("cpu", 0.95, HTTP_KIT),)),
+        (POOL_OF_FOUR, HTTP_KIT_PEERS[1]), (_at_most("cpu", 0.95, HTTP_KIT, POOL_OF_FOUR),)),
+    LoadScenario(
+        "pool-virtual", "Plain GET on a virtual thread for each request, 64 connections",
+        (POOL, HTTP_KIT_PEERS[0]), (_at_most("cpu", 1.0, HTTP_KIT, POOL),)),
     LoadScenario(
         "stream", "InputStream of 1 MiB, 32 connections", JVM_SERVERS,
-        (_at_least("requests", 1.5, HTTP_KIT),), handler="stream", connections=32),
+        (_at_least("requests", 1.5, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
+        handler="stream", connections=32, path="/stream"),
     LoadScenario(
         "file", "File of 1 MiB, 32 connections", JVM_SERVERS,
-        (_at_least("requests", 1.3, HTTP_KIT),), handler="file", connections=32),
+        (_at_least("requests", 1.3, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
+        handler="file", connections=32, path="/file"),
     LoadScenario(
         "upload", "POST of 64 KiB that the handler reads, 32 connections", JVM_SERVERS,
-        (_at_least("requests", 1.5, HTTP_KIT),), handler="upload", shape="upload",
-        connections=32),
-    MemoryScenario(
+        (_at_least("requests", 1.5, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
+        handler="upload", shape="upload", connections=32, path="/upload"),
+    MixedScenario(
+        "mixed", "64 connections on /, 32 on a route that sleeps 50 ms", JVM_SERVERS,
+        (_at_least("requests", 1.5, HTTP_KIT), _at_least("kept", 0.8),
+         _at_most("p99", 1.0, HTTP_KIT), _at_least("slow", 0.95 * 32 / 0.05),
+         *_ahead_in_requests(*JVM_FAMILIES))),
+    ProcessScenario(
+        "start", "From the start of the process to the first answer",
+        (DEFAULT, HYPER_PEER, *HTTP_KIT_PEERS[:1], *JVM_PEERS), (), "start"),
+    ProcessScenario(
         "idle", "Memory of 8000 idle keep-alive connections, each served one request",
-        (DEFAULT, HYPER_PEER, *HTTP_KIT_PEERS), (_at_most("kilobytes", 1.2),), "idle"),
-    MemoryScenario(
+        (DEFAULT, *OTHERS), (_at_most("kilobytes", 1.2),), "idle"),
+    ProcessScenario(
         "declared", "Memory under 500 requests that declare 8 MB and send 50 bytes",
-        JVM_SERVERS, (_at_most("mebibytes", 32),), "declared"),
+        (DEFAULT, *HTTP_KIT_PEERS), (_at_most("mebibytes", 32),), "declared"),
 )

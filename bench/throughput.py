@@ -11,10 +11,12 @@ import sys
 from dataclasses import dataclass, fields
 
 import peers
+from check import check_answer
 from load import Sample, drive
+from mixed import drive_mixed
 from process import Server, started
 from quiet import wait_until_quiet
-from scenarios import LoadScenario
+from scenarios import LoadScenario, MixedScenario
 
 ATTEMPTS = 3
 DISTURBED_SHARE = 0.1
@@ -34,12 +36,19 @@ class Rounds:
 def median(samples: list[Sample]) -> Sample:
     """The median of each known figure by itself; errors add up, the worst disturbance counts."""
     figures = {}
-    for field in fields(Sample):
+    kind = type(samples[0])
+    for field in fields(kind):
         known = [value for sample in samples if (value := getattr(sample, field.name))]
         figures[field.name] = statistics.median(known) if known else 0
     figures["errors"] = sum(sample.errors for sample in samples)
     figures["foreign"] = max(sample.foreign for sample in samples)
-    return Sample(**figures)
+    return kind(**figures)
+
+
+def _drive(server: Server, scenario: LoadScenario, seconds: float) -> Sample:
+    if isinstance(scenario, MixedScenario):
+        return drive_mixed(server, scenario, seconds)
+    return drive(server, scenario.shape, scenario.connections, seconds, scenario.path)
 
 
 def _undisturbed(server: Server, scenario: LoadScenario, rounds: Rounds) -> Sample:
@@ -51,7 +60,7 @@ def _undisturbed(server: Server, scenario: LoadScenario, rounds: Rounds) -> Samp
     samples = []
     for _ in range(ATTEMPTS):
         wait_until_quiet(rounds.patience_seconds)
-        samples.append(drive(server, scenario.shape, scenario.connections, rounds.seconds))
+        samples.append(_drive(server, scenario, rounds.seconds))
         if samples[-1].foreign <= DISTURBED_SHARE:
             break
     return min(samples, key=lambda sample: sample.foreign)
@@ -67,7 +76,8 @@ def run(scenario: LoadScenario, contestants: list[peers.Peer], rounds: Rounds,
                 started(peers.command(peer, scenario.handler, java_options)))
             for peer in contestants}
         for peer, server in servers.items():
-            drive(server, scenario.shape, scenario.connections, rounds.warm_up_seconds)
+            check_answer(server, scenario.path)
+            _drive(server, scenario, rounds.warm_up_seconds)
         for number in range(rounds.count):
             turn = number % len(contestants)
             for peer in contestants[turn:] + contestants[:turn]:
