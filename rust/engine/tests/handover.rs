@@ -127,13 +127,10 @@ fn calls_that_are_taken_over_all_the_time_answer_in_order() {
 #[test]
 fn a_panic_in_a_call_that_was_taken_over_gives_the_connection_back() {
     let (fixture, _turn) = fixture();
-    for (number, behind) in [(1, ""), (2, "/behind")] {
+    for (number, behind) in [(1, vec![]), (2, vec!["/behind"])] {
         let mut client = fixture.connect();
         let path = format!("/block-panic/{number}");
-        client.send(requests(&[&path]));
-        if !behind.is_empty() {
-            client.send(requests(&[behind]));
-        }
+        client.send(requests(&[vec![path.as_str()], behind].concat()));
         let id = fixture.app.held(usize::try_from(number).unwrap());
         rescued(&fixture, number);
         fixture.app.release(number);
@@ -143,6 +140,22 @@ fn a_panic_in_a_call_that_was_taken_over_gives_the_connection_back() {
     }
     fixture.server.drain();
     fixture.app.wait("every connection given back", |log| log.drained == 1);
+}
+
+#[test]
+fn requests_lost_with_a_call_that_panics_end_their_connection() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/block-panic/1", "/lost"]));
+    let id = fixture.app.held(1);
+    rescued(&fixture, 1);
+    assert_eq!(with_exchange(id, |exchange| exchange.respond(head(200), b"early").unwrap()), Some(Sent::Accepted));
+    assert_eq!(client.response().text(), "early");
+    fixture.app.release(1);
+    assert_eq!(client.ending(), Ending::Closed);
+    fixture.server.drain();
+    let log = fixture.app.wait("every connection given back", |log| log.drained == 1);
+    assert_eq!((log.requests.len(), log.closed.len()), (1, 0));
 }
 
 #[test]
