@@ -1,7 +1,7 @@
 //! The server core of httpkit-rs.
 //!
-//! Sans-IO protocol cores ([`http1`]) are driven by connections that whoever has news polls; complete requests go to an
-//! [`Application`], answers come back through an [`Exchange`]. This crate contains no unsafe code and knows no JVM.
+//! Sans-IO protocol cores ([`http1`], [`websocket`]) are driven by connections that whoever has news polls; complete requests go
+//! to an [`Application`], answers come back through an [`Exchange`]. This crate contains no unsafe code and knows no JVM.
 
 mod application;
 mod buffers;
@@ -23,6 +23,7 @@ mod runtime;
 mod server;
 mod stats;
 mod sync;
+pub mod websocket;
 
 pub use application::{Application, CloseCause, ExchangeId, FieldName, HeaderField, Request};
 pub use config::{Listen, ServerConfig, Timeouts};

@@ -189,17 +189,11 @@ impl Decoder {
 
     /// The payload ends with this piece, which may be all of it.
     #[inline]
-    fn finish_frame<'i>(
-        &mut self,
-        head: &FrameHead,
-        received: u64,
-        piece: &'i mut [u8],
-    ) -> Result<Option<Item<'i>>, Violation> {
-        unmask(piece, head.mask, received);
+    fn finish_frame<'i>(&mut self, head: &FrameHead, received: u64, piece: &'i mut [u8]) -> Result<Option<Item<'i>>, Violation> {
         if head.opcode.is_control() {
+            unmask(piece, head.mask, received);
             return self.finish_control(head.opcode, piece).map(Some);
         }
-        let is_whole = head.is_final && received == 0 && head.opcode != Opcode::Continuation;
         self.message.begin(head.opcode);
         if self.is_discarding {
             if head.is_final {
@@ -207,6 +201,8 @@ impl Decoder {
             }
             return Ok(None);
         }
+        unmask(piece, head.mask, received);
+        let is_whole = head.is_final && received == 0 && head.opcode != Opcode::Continuation;
         if is_whole {
             let kind = self.message.kind.take();
             if kind == Some(Kind::Text) && std::str::from_utf8(piece).is_err() {

@@ -6,9 +6,11 @@ const BLOCK: usize = 32;
 /// Takes the mask off, in place. `offset` is the place of `payload` in its frame: a frame may come in pieces of any size.
 #[inline]
 pub fn unmask(payload: &mut [u8], mask: [u8; 4], offset: u64) {
+    let mut turned = mask;
+    turned.rotate_left((offset % 4) as usize);
     let mut key = [0; BLOCK];
-    for (place, byte) in (offset..).zip(&mut key) {
-        *byte = mask[(place % 4) as usize];
+    for part in key.chunks_exact_mut(turned.len()) {
+        part.copy_from_slice(&turned);
     }
     // A block is a multiple of the mask, so each starts with the same byte of it.
     let mut blocks = payload.chunks_exact_mut(BLOCK);

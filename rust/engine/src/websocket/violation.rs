@@ -63,9 +63,7 @@ impl fmt::Display for Violation {
             Self::NothingToContinue => "unexpected websocket continuation frame",
             Self::MessageStillOpen => "new data frame while fragmented message is open",
             Self::LongLength16 => "invalid data frame length (not using minimal length encoding)",
-            Self::LongLength64 => {
-                "invalid data frame length. most significant bit is not zero or length fits in unsigned short."
-            }
+            Self::LongLength64 => "invalid data frame length. most significant bit is not zero or length fits in unsigned short.",
             Self::HalfCloseCode => "Invalid one-byte websocket close payload",
             Self::CloseCode(code) => return write!(formatter, "Invalid websocket close status: {code}"),
             Self::Utf8 => "Invalid UTF-8 websocket payload",
