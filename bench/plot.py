@@ -42,15 +42,16 @@ def plotted(scenario: object) -> bool:
 
 
 def _shown(results: Results) -> list[peers.Peer]:
-    """Each of our configurations, and of every other server the one with the least CPU; ours
-    come first, then the others from the least CPU on."""
+    """Our configurations in their order, then of every other server the one with the least CPU,
+    from the least on."""
     best: dict[str, peers.Peer] = {}
     for peer, sample in results.items():
         key = peer.name if peer.family == peers.OURS else peer.family
         if key not in best or sample.cpu_micros < results[best[key]].cpu_micros:
             best[key] = peer
-    return sorted(best.values(), key=lambda peer: (peer.family != peers.OURS,
-                                                   results[peer].cpu_micros))
+    ours = [peer for peer in best.values() if peer.family == peers.OURS]
+    others = [peer for peer in best.values() if peer.family != peers.OURS]
+    return ours + sorted(others, key=lambda peer: results[peer].cpu_micros)
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
