@@ -51,6 +51,16 @@ def _measured(goal: Goal, results: Results) -> float | None:
     return None if not theirs else ours / theirs
 
 
+def _verdict(goal: Goal, value: float | None, results: Results) -> str:
+    if value is None:
+        return ""
+    # Ratios between disturbed rounds say nothing, in either direction.
+    if any(isinstance(result, Sample) and result.is_disturbed
+           for peer, result in results.items() if peer == goal.ours or peer.family == goal.family):
+        return "disturbed"
+    return "reached" if goal.reached(value) else "**missed**"
+
+
 def goals(measured: list[tuple[Scenario, Results]]) -> list[str]:
     """One row for each goal."""
     rows = []
@@ -60,9 +70,10 @@ def goals(measured: list[tuple[Scenario, Results]]) -> list[str]:
             against = f"x {goal.family}" if goal.family else ""
             value = _measured(goal, results)
             rows.append([
-                scenario.name, goal.ours.configuration or "default", FIGURES[goal.figure][2], f"{sign} {goal.limit:g} {against}".strip(),
+                scenario.name, goal.ours.configuration or "default", FIGURES[goal.figure][2],
+                f"{sign} {goal.limit:g} {against}".strip(),
                 "not measured" if value is None else f"{value:.2f}",
-                "" if value is None else "reached" if goal.reached(value) else "**missed**"])
+                _verdict(goal, value, results)])
     return _table(["scenario", "ours", "figure", "goal", "measured", ""], rows)
 
 
@@ -142,7 +153,7 @@ def document(conditions: list[tuple[str, str]], measured: list[tuple[Scenario, R
     """The whole report; `picture` is the name of a file beside it."""
     lines = ["# Benchmark", "", *(f"* {name}: {value}" for name, value in conditions), "",
              "CPU is user and system time of the server process. *Disturbance* is the largest share",
-             "of the machine's processor time, in any round, that neither the server nor wrk used.",
+             "of the machine's processor time, in any round used, that neither the server nor wrk used.",
              "", *([f"![CPU per request and requests/s]({picture})", ""] if picture else []),
              "## Goals", "", *goals(measured), ""]
     for scenario, results in measured:

@@ -19,7 +19,6 @@ from quiet import wait_until_quiet
 from scenarios import LoadScenario, MixedScenario
 
 ATTEMPTS = 3
-DISTURBED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,16 @@ class Rounds:
 
 
 def median(samples: list[Sample]) -> Sample:
-    """The median of each known figure by itself; errors add up, the worst disturbance counts."""
+    """The median of each known figure by itself, over the undisturbed rounds if there are any;
+    errors add up, the worst disturbance counts."""
+    used = [sample for sample in samples if not sample.is_disturbed] or samples
     figures = {}
     kind = type(samples[0])
     for field in fields(kind):
-        known = [value for sample in samples if (value := getattr(sample, field.name))]
+        known = [value for sample in used if (value := getattr(sample, field.name))]
         figures[field.name] = statistics.median(known) if known else 0
     figures["errors"] = sum(sample.errors for sample in samples)
-    figures["foreign"] = max(sample.foreign for sample in samples)
+    figures["foreign"] = max(sample.foreign for sample in used)
     return kind(**figures)
 
 
@@ -61,7 +62,7 @@ def _undisturbed(server: Server, scenario: LoadScenario, rounds: Rounds) -> Samp
     for _ in range(ATTEMPTS):
         wait_until_quiet(rounds.patience_seconds)
         samples.append(_drive(server, scenario, rounds.seconds))
-        if samples[-1].foreign <= DISTURBED_SHARE:
+        if not samples[-1].is_disturbed:
             break
     return min(samples, key=lambda sample: sample.foreign)
 
