@@ -13,10 +13,11 @@ import java.util.concurrent.TimeUnit;
  * <p>The thread is not a daemon: a JVM whose main thread has ended still runs what was scheduled.
  */
 public class TimerService {
+    /** A literal: {@link #SERVICE} is made before a static that must be computed has its value. */
+    private static final long IDLE_MILLIS = 120_000;
+
     /** The one that {@code org.httpkit.timer} uses. */
     public static final TimerService SERVICE = new TimerService();
-
-    private static final long IDLE_MILLIS = TimeUnit.MINUTES.toMillis(2);
 
     /** By due time. Its monitor guards the thread as well. */
     private final PriorityQueue<CancelableFutureTask> queue = new PriorityQueue<>();
