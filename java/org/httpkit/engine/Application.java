@@ -4,7 +4,7 @@ package org.httpkit.engine;
  * What the native engine serves: a program that answers requests and hears about its exchanges.
  *
  * <p>The engine calls these methods on its own threads and looks them up by name and signature (rust/jni). None of them may block
- * or throw, except {@link #request}, which may run the user's handler when the request is marked to run in place.
+ * or throw, except {@link #request} and {@link #message}, which may run the user's code when that is marked to run in place.
  */
 public abstract class Application {
     /** Loss of a connection by the client. */
@@ -13,6 +13,32 @@ public abstract class Application {
     public static final int CAUSE_SERVER = 1;
     /** Loss of a connection because a deadline passed. */
     public static final int CAUSE_TIMEOUT = 2;
+
+    /** The kinds of messages: their opcodes (RFC 6455 section 5.2). */
+    public static final int MESSAGE_TEXT = 1;
+    public static final int MESSAGE_BINARY = 2;
+    public static final int MESSAGE_PING = 9;
+    public static final int MESSAGE_PONG = 10;
+    /** In the kind of a message: its callback is to run on this thread. */
+    public static final int MESSAGE_IN_PLACE = 0x10;
+
+    /** The answer to a message: the next may come. */
+    public static final int GO_ON = 0;
+    /** The answer to a message: no more of this exchange until {@link Native#resume}. */
+    public static final int HOLD = 1;
+
+    /** End of a WebSocket by the client's Close frame. */
+    public static final int CLOSED_CLIENT = 0;
+    /** End of a WebSocket whose connection has gone without a Close frame. */
+    public static final int CLOSED_LOST = 1;
+    /** End of a WebSocket because the client broke the protocol; the reason says how. */
+    public static final int CLOSED_VIOLATION = 2;
+    /** End of a WebSocket because the server stops. */
+    public static final int CLOSED_SERVER = 3;
+    /** End of a WebSocket because more output waited for the client than may. */
+    public static final int CLOSED_SLOW = 4;
+    /** End of a WebSocket because the client was silent, or did not answer pings. */
+    public static final int CLOSED_IDLE = 5;
 
     private final ClassLoader classLoader;
 
@@ -32,10 +58,24 @@ public abstract class Application {
      */
     protected abstract int request(Worker worker, RequestReader request, long connection, int exchange);
 
+    /**
+     * Takes a WebSocket message, a String or a byte[], whose {@code length} on the wire was so many bytes. Messages of one exchange come
+     * in order, and no two at once; but while one that runs in place takes long, the next comes on another thread. Returns
+     * {@link #GO_ON} or {@link #HOLD}.
+     */
+    protected abstract int message(
+        Worker worker, long connection, int exchange, int kind, int route, Object payload, int length);
+
+    /**
+     * A WebSocket has ended, and not by {@link Native#closeWebSocket}; {@code kind} is one of the CLOSED constants. Comes once, after its
+     * last message.
+     */
+    protected abstract void webSocketClosed(long connection, int exchange, int kind, int code, String reason);
+
     /** An exchange that was told {@link Native#FULL} has room again. */
     protected abstract void writable(long connection, int exchange);
 
-    /** An exchange that was not finished has lost its connection; {@code cause} is one of the CAUSE constants. */
+    /** An HTTP exchange that was not finished has lost its connection; {@code cause} is one of the CAUSE constants. */
     protected abstract void closed(long connection, int exchange, int cause);
 
     /** The engine itself answered a request with this error status. */

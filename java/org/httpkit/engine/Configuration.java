@@ -39,6 +39,9 @@ public final class Configuration {
     private int bodyTimeoutMillis;
     private int writeTimeoutMillis;
     private int keepAliveTimeoutMillis;
+    private int maxMessage;
+    private int maxPending;
+    private int pingIntervalMillis;
     private byte[] address = {};
     private byte[] serverHeader;
     private final List<byte[]> trustedProxies = new ArrayList<>();
@@ -96,6 +99,16 @@ public final class Configuration {
         bodyTimeoutMillis = body;
         writeTimeoutMillis = write;
         keepAliveTimeoutMillis = keepAlive;
+    }
+
+    /**
+     * Sets the limits of channels: bytes of a WebSocket message, bytes that may wait for a client (0: any number), and milliseconds between
+     * pings (0: none are sent).
+     */
+    public void channels(int message, int pending, int pingInterval) {
+        maxMessage = message;
+        maxPending = pending;
+        pingIntervalMillis = pingInterval;
     }
 
     /** Sets the value of the Server header, null for none. */

@@ -17,6 +17,9 @@ public final class Native {
     /** Queued, but above the window: send nothing more until {@link Application#writable}. */
     public static final int FULL = 2;
 
+    /** A flag of {@link #upgrade}: the application answers pings itself. */
+    public static final int UPGRADE_OWN_PONG = 1;
+
     /** The number of values {@link #stats} gives. */
     public static final int COUNTERS = 9;
 
@@ -81,6 +84,28 @@ public final class Native {
 
     /** Cuts the connection, so that an answer under way cannot be taken for a complete one. */
     public static native void abort(long connection, int exchange);
+
+    /**
+     * Answers an exchange with the head in the block, a 101, and makes it a WebSocket. A {@code maxMessage} of 0 bytes is the server's limit,
+     * {@code idleMillis} of 0 no limit to silence. Messages may come before this returns.
+     */
+    public static native int upgrade(
+        long connection, int exchange, byte[] block, int length, int flags, int maxMessage, int idleMillis);
+
+    /**
+     * Sends a message as one frame, copying it; {@code opcode} is one of the MESSAGE constants of {@link Application}. A ping or pong of
+     * more than 125 bytes is an IllegalArgumentException. {@link #NOT_OPEN} also once the closing handshake has begun.
+     */
+    public static native int sendMessage(long connection, int exchange, int opcode, byte[] payload, int offset, int count);
+
+    /**
+     * Sends a Close frame, waits a while for the client's and closes the connection. The application hears no more of the exchange. A code
+     * or reason that no Close frame can have is an IllegalArgumentException.
+     */
+    public static native int closeWebSocket(long connection, int exchange, int code, byte[] reason);
+
+    /** Asks for messages again after {@link Application#HOLD}; may come before that was returned. */
+    public static native void resume(long connection, int exchange);
 
     /** Returns the local address as {@code "/127.0.0.1:8080"}, or null once the connection has gone. */
     public static native String localAddress(long connection);

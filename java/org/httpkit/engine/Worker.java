@@ -1,5 +1,7 @@
 package org.httpkit.engine;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
@@ -12,13 +14,15 @@ import java.util.WeakHashMap;
 /**
  * One thread of the native runtime as Java sees it: its buffer, its reader, and which application it is running.
  *
- * <p>The engine creates it on the thread itself and passes requests through {@link #request}, one up-call each. The buffer belongs
- * to the engine and carries the request block in and, for a handler run in place, the response block out.
+ * <p>The engine creates it on the thread itself and passes requests through {@link #request} and messages through {@link #message}, one
+ * up-call each. The buffer belongs to the engine and carries the request block or message in and, for a handler run in place, the response
+ * block out.
  */
 public final class Worker {
     /** A thread lives as long as the engine keeps it, so its worker is held weakly here. */
     private static final Set<Worker> ALL = Collections.newSetFromMap(new WeakHashMap<>());
 
+    private static final int INITIAL_TEXT = 1024;
     private static final Object INTERRUPTING = new Object();
     private static final Object INTERRUPTED = new Object();
     private static final VarHandle RUNNING;
@@ -34,6 +38,8 @@ public final class Worker {
     private final Thread thread = Thread.currentThread();
     private final RequestReader reader = new RequestReader();
     private ByteBuffer buffer;
+    /** The bytes of a text on their way from the buffer to a String. */
+    private byte[] text = new byte[INITIAL_TEXT];
     /** The application whose handler runs now, null between handlers, or where an interrupt of it stands. */
     private volatile Object running;
 
@@ -51,12 +57,43 @@ public final class Worker {
 
     /** The up-call for a request: {@code length} bytes of request block are in the buffer. See {@link Application#request}. */
     int request(Application application, long connection, int exchange, int length, int route, byte[] body) {
-        // Threads the pool starts inherit this loader too, so it is set for requests that only pass through.
+        enter(application);
+        reader.read(buffer, length, route, body);
+        return application.request(this, reader, connection, exchange);
+    }
+
+    /**
+     * The up-call for a WebSocket message of {@code length} bytes, in {@code body} or else in the buffer. See {@link Application#message}.
+     */
+    int message(Application application, long connection, int exchange, int kind, int length, int route, byte[] body) {
+        enter(application);
+        return application.message(this, connection, exchange, kind, route, payload(kind, length, body), length);
+    }
+
+    private Object payload(int kind, int length, byte[] body) {
+        boolean isText = (kind & ~Application.MESSAGE_IN_PLACE) == Application.MESSAGE_TEXT;
+        if (body != null) {
+            return isText ? new String(body, 0, length, UTF_8) : body;
+        }
+        // Strings are made from the heap only. Binary payloads are the application's to keep.
+        byte[] bytes = isText ? textBytes(length) : new byte[length];
+        buffer.clear();
+        buffer.get(bytes, 0, length);
+        return isText ? new String(bytes, 0, length, UTF_8) : bytes;
+    }
+
+    private byte[] textBytes(int length) {
+        if (length > text.length) {
+            text = new byte[Math.max(length, 2 * text.length)];
+        }
+        return text;
+    }
+
+    private void enter(Application application) {
+        // Threads the pool starts inherit this loader too, so it is set for what only passes through as well.
         if (thread.getContextClassLoader() != application.classLoader()) {
             thread.setContextClassLoader(application.classLoader());
         }
-        reader.read(buffer, length, route, body);
-        return application.request(this, reader, connection, exchange);
     }
 
     /** Leaves a response block in the buffer. Returns its length, or 0 if it is longer than the buffer. */

@@ -183,6 +183,17 @@ public final class RingApplication extends Application {
     }
 
     @Override
+    protected int message(
+        Worker worker, long connection, int exchange, int kind, int route, Object payload, int length) {
+        return GO_ON;
+    }
+
+    @Override
+    protected void webSocketClosed(long connection, int exchange, int kind, int code, String reason) {
+        // No exchange is upgraded yet.
+    }
+
+    @Override
     protected void writable(long connection, int exchange) {
         ExchangeListener listener = listeners.get(new ExchangeKey(connection, exchange));
         if (listener != null) {
