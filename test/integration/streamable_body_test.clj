@@ -43,9 +43,11 @@
 (deftest bodies-that-write-themselves
   (with-ring-or-skip
     (let [lengths ["content-length" "transfer-encoding"]
-          fetch (fn [f & {:keys [method]}]
-                  (let [responses (atom [])]
-                    (raw/with-servers [port (fn [_] {:status 201 :headers {"X" "1"} :body (body f)}) (raw/quiet)]
+          fetch (fn [f & {:keys [method async?]}]
+                  (let [responses (atom [])
+                        response (fn [] {:status 201 :headers {"X" "1"} :body (body f)})]
+                    (raw/with-servers [port (fn ([_] (response)) ([_ respond _] (respond (response))))
+                                       (assoc (raw/quiet) :ring-async? async?)]
                       (raw/with-connection [connection port]
                         (dotimes [_ 2]
                           (raw/write connection (raw/request (or method "GET") "/"))
@@ -68,8 +70,11 @@
                                               (.close stream) (.close stream)
                                               (is (thrown? IOException (.write stream 1)))))]
           (is (= ["ab" [nil "chunked"]] [body (map headers lengths)]))))
-      (testing "from another thread, after the handler has returned"
-        (is (= "later" (:body (fetch (fn [_ stream] (future (write stream "later") (.close ^OutputStream stream))))))))
+      (testing "from another thread, after an asynchronous handler has returned"
+        (is (= "later" (:body (fetch (fn [_ stream] (future (write stream "later") (.close ^OutputStream stream)))
+                                     :async? true)))))
+      (testing "a synchronous handler's is complete when the body has been written, closed or not"
+        (is (= ["open" ["4" nil]] ((juxt :body #(map (:headers %) lengths)) (fetch (fn [_ stream] (write stream "open")))))))
       (testing "not at all for HEAD"
         (is (= 201 (:status (fetch (fn [_ _] (throw (Exception.))) :method "HEAD"))))))))
 

@@ -82,6 +82,7 @@
                                            (boolean (get opts :legacy-content-length? true))
                                            (boolean (:expose-errors? opts))
                                            (ring/body-writer)
+                                           (boolean (::ring/spec? opts))
                                            (.getContextClassLoader (Thread/currentThread)))
                          (.encode (address/add-address configuration opts)))
         (.start))

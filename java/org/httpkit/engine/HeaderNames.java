@@ -6,6 +6,7 @@ package org.httpkit.engine;
  * <p>The order is part of the wire layout; {@code rust/engine} has the same table.
  */
 final class HeaderNames {
+    static final int CONTENT_LENGTH = 9;
     static final int CONTENT_TYPE = 10;
 
     private static final String[] NAMES = {

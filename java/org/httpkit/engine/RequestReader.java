@@ -7,6 +7,7 @@ import clojure.lang.PersistentArrayMap;
 import clojure.lang.PersistentHashMap;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.function.Supplier;
 import org.httpkit.BytesInputStream;
 
 /**
@@ -31,6 +32,7 @@ public final class RequestReader {
     private String uri;
     private Integer port = 80;
     private String contentType;
+    private boolean lengthDeclared;
 
     /** Takes the next request: {@code length} bytes of block in the buffer, and its body if that travels apart. */
     public void read(ByteBuffer buffer, int length, int routeNumber, byte[] separateBody) {
@@ -83,8 +85,18 @@ public final class RequestReader {
         return uri;
     }
 
-    /** Returns the Ring map of the request; to be called once, as an inline body is taken from the block. */
+    /** Returns the Ring map of the request as http-kit fills it; to be called once, as an inline body is taken from the block. */
     public IPersistentMap ringRequest(Object channel, long startTime) {
+        return ringRequest(channel, startTime, null);
+    }
+
+    /**
+     * As {@link #ringRequest(Object, long)}, but unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a
+     * length or charset that was not sent, the whole Content-Type, and a name and address always. {@code localAddress} gives that of the
+     * connection as {@link Native#localAddress} writes it.
+     */
+    public IPersistentMap ringRequest(Object channel, long startTime, Supplier<String> localAddress) {
+        boolean spec = localAddress != null;
         int at = afterUri;
         String query = null;
         if ((flags & Wire.FLAG_QUERY) != 0) {
@@ -105,15 +117,23 @@ public final class RequestReader {
             at += length;
         }
         contentType = null;
+        lengthDeclared = false;
         int count = Wire.getUnsignedShort(block, Wire.REQUEST_HEADER_COUNT);
         Object[] fields = new Object[2 * count];
         at = headers(at, fields);
         byte[] content = content(at);
         String charset = contentType == null ? null : ContentType.charset(contentType);
         int serverPort = Wire.getInt(block, Wire.REQUEST_SERVER_PORT);
+        if (spec && (serverName == null || serverName.isEmpty())) {
+            String local = localAddress.get();
+            int colon = local == null ? -1 : local.lastIndexOf(':');
+            serverName = colon < 0 ? "localhost" : local.substring(1, colon);
+            serverPort = colon < 0 ? serverPort : Integer.parseInt(local.substring(colon + 1));
+        }
         if (port != serverPort) {
             port = serverPort;
         }
+        Object contentLength = spec && !lengthDeclared ? null : content == null ? 0 : content.length;
         // What handlers and routers read most comes first: an array map is searched from the front.
         return new PersistentArrayMap(new Object[] {
             Keywords.REQUEST_METHOD, Wire.METHOD_KEYWORDS[method],
@@ -126,11 +146,11 @@ public final class RequestReader {
             Keywords.SCHEME, Keywords.HTTP,
             Keywords.SERVER_NAME, serverName,
             Keywords.SERVER_PORT, port,
-            Keywords.REMOTE_ADDR, remoteAddress,
+            Keywords.REMOTE_ADDR, spec && remoteAddress == null ? "" : remoteAddress,
             Keywords.PROTOCOL, isHttp11() ? "HTTP/1.1" : "HTTP/1.0",
-            Keywords.CONTENT_TYPE, charset == null ? contentType : ContentType.withoutParameters(contentType),
-            Keywords.CONTENT_LENGTH, content == null ? 0 : content.length,
-            Keywords.CHARACTER_ENCODING, charset == null ? "utf8" : charset,
+            Keywords.CONTENT_TYPE, spec || charset == null ? contentType : ContentType.withoutParameters(contentType),
+            Keywords.CONTENT_LENGTH, contentLength,
+            Keywords.CHARACTER_ENCODING, charset == null && !spec ? "utf8" : charset,
             Keywords.START_TIME, startTime,
         });
     }
@@ -152,6 +172,8 @@ public final class RequestReader {
             fields[i + 1] = value;
             if (index == HeaderNames.CONTENT_TYPE) {
                 contentType = value;
+            } else if (index == HeaderNames.CONTENT_LENGTH) {
+                lengthDeclared = true;
             }
         }
         return at;

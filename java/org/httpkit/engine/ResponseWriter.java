@@ -8,6 +8,7 @@ import clojure.lang.IKVReduce;
 import clojure.lang.ISeq;
 import clojure.lang.Seqable;
 import java.math.BigInteger;
+import java.nio.charset.Charset;
 import java.util.Arrays;
 import java.util.Map;
 
@@ -29,7 +30,9 @@ public final class ResponseWriter {
     /** Up to this length a String is written character by character, beyond it by way of the JDK's vectorised encoder. */
     private static final int SHORT_TEXT = 128;
     private static final String CONTENT_LENGTH = "content-length";
+    private static final String CONTENT_TYPE = "content-type";
     private static final String TRANSFER_ENCODING = "transfer-encoding";
+    private static final String UTF_8_PARAMETER = "charset=utf-8";
     private static final boolean[] TOKEN = tokenCharacters();
     private static final ThreadLocal<ResponseWriter> KEPT = new ThreadLocal<>();
 
@@ -45,6 +48,7 @@ public final class ResponseWriter {
     private int length;
     private int headerCount;
     private long handlerLength;
+    private String contentType;
 
     ResponseWriter() {
     }
@@ -96,6 +100,7 @@ public final class ResponseWriter {
         length = Wire.RESPONSE_HEAD;
         headerCount = 0;
         handlerLength = NO_LENGTH;
+        contentType = null;
         // Vectors reduce with keys as well, but they are no headers.
         Map<?, ?> map = (Map<?, ?>) headers;
         if (map instanceof IKVReduce) {
@@ -122,6 +127,9 @@ public final class ResponseWriter {
             return;
         } else if (value instanceof String) {
             line(text, (String) value);
+            if (text.length() == CONTENT_TYPE.length() && text.equalsIgnoreCase(CONTENT_TYPE)) {
+                contentType = (String) value;
+            }
         } else if (value instanceof Seqable) {
             for (ISeq seq = ((Seqable) value).seq(); seq != null; seq = seq.next()) {
                 if (seq.first() == null) {
@@ -142,6 +150,18 @@ public final class ResponseWriter {
     /** Returns the Content-Length among the handler's headers, or {@link #NO_LENGTH}. */
     public long handlerLength() {
         return handlerLength;
+    }
+
+    /** Returns the encoding the Content-Type header names for a text, UTF-8 if it names none. Throws if nobody knows it. */
+    public Charset charset() {
+        // Nearly every type ends without parameters, or with this one.
+        if (contentType == null || contentType.indexOf(';') < 0
+            || contentType.regionMatches(true, contentType.length() - UTF_8_PARAMETER.length(), UTF_8_PARAMETER, 0,
+                UTF_8_PARAMETER.length())) {
+            return UTF_8;
+        }
+        String name = ContentType.charset(contentType);
+        return name == null ? UTF_8 : Charset.forName(name);
     }
 
     /** Declares a length for an answer that carries no body: one to HEAD, or a 304. */

@@ -2,6 +2,7 @@ package org.httpkit.server;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import clojure.lang.ISeq;
 import clojure.lang.RT;
 import clojure.lang.Seqable;
 import java.io.File;
@@ -35,13 +36,16 @@ final class AnswerSender {
     private final boolean legacyContentLength;
     /** Null without Ring. */
     private final BodyWriter bodyWriter;
+    /** Whether texts and sequences are written as Ring's SPEC has it, where http-kit does otherwise. */
+    private final boolean ringSpec;
 
     AnswerSender(
-        RingApplication application, Telemetry telemetry, boolean legacyContentLength, BodyWriter bodyWriter) {
+        RingApplication application, Telemetry telemetry, boolean legacyContentLength, BodyWriter bodyWriter, boolean ringSpec) {
         this.application = application;
         this.telemetry = telemetry;
         this.legacyContentLength = legacyContentLength;
         this.bodyWriter = bodyWriter;
+        this.ringSpec = ringSpec;
     }
 
     /** Returns true if an answer with this status never has a body (RFC 9110 section 6.4.1). */
@@ -127,6 +131,16 @@ final class AnswerSender {
         }
         if (bodyWriter != null && body != null && bodyWriter.implementedBy(body)) {
             return sendWritten(channel, worker, claimed, writer, status, headers, body);
+        }
+        if (ringSpec) {
+            if (bodyWriter != null && body instanceof ISeq) {
+                // Ring sends each element as soon as it is there, in the encoding of the Content-Type.
+                return sendWritten(channel, worker, claimed, writer, status, headers, body);
+            }
+            if (body instanceof String && writer.charset() != UTF_8) {
+                byte[] encoded = ((String) body).getBytes(writer.charset());
+                return sendBytes(channel, worker, claimed, writer, encoded, 0, encoded.length);
+            }
         }
         if (body instanceof InputStream) {
             return sendSource(channel, worker, claimed, writer, new InputStreamSource((InputStream) body));

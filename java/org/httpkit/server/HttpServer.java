@@ -49,6 +49,11 @@ public final class HttpServer {
         this.thread.setDaemon(false);
     }
 
+    /** Lets the JVM end while the server runs; to be called before {@link #start}. */
+    public void daemon() {
+        thread.setDaemon(true);
+    }
+
     /**
      * Binds and listens before it returns. Returns false if the server has been started before: it cannot be again. Throws
      * BindException when the address is not to be had; nothing is left behind then.

@@ -22,17 +22,22 @@ final class Responder {
     private final AnswerSender sender;
     private final Telemetry telemetry;
     private final boolean exposeErrors;
+    private final boolean ringSpec;
 
-    Responder(AnswerSender sender, Telemetry telemetry, boolean exposeErrors) {
+    Responder(AnswerSender sender, Telemetry telemetry, boolean exposeErrors, boolean ringSpec) {
         this.sender = sender;
         this.telemetry = telemetry;
         this.exposeErrors = exposeErrors;
+        this.ringSpec = ringSpec;
     }
 
     /** Answers with what a handler returned. */
     int respond(AsyncChannel channel, Object result, Worker worker) {
         try {
             if (result == null) {
+                if (ringSpec) {
+                    throw new NullPointerException("Response map is nil");
+                }
                 int sent = answer(channel, worker, 404, null, null);
                 return counted(channel, sent, telemetry.names().serverStatus404);
             }

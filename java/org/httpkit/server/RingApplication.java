@@ -14,6 +14,7 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.httpkit.PrefixThreadFactory;
 import org.httpkit.engine.Application;
+import org.httpkit.engine.Native;
 import org.httpkit.engine.RequestReader;
 import org.httpkit.engine.Worker;
 
@@ -31,6 +32,7 @@ public final class RingApplication extends Application {
 
     private final IFn handler;
     private final boolean ringAsync;
+    private final boolean ringSpec;
     private final Dispatcher dispatcher;
     private final ExecutorService executor;
     private final Telemetry telemetry;
@@ -42,7 +44,7 @@ public final class RingApplication extends Application {
 
     /**
      * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
-     * writes itself.
+     * writes itself. With {@code ringSpec}, what Ring's SPEC and http-kit do differently is done Ring's way.
      */
     public RingApplication(
         IFn handler,
@@ -52,15 +54,17 @@ public final class RingApplication extends Application {
         boolean legacyContentLength,
         boolean exposeErrors,
         BodyWriter bodyWriter,
+        boolean ringSpec,
         ClassLoader classLoader) {
         super(classLoader);
         this.handler = handler;
         this.ringAsync = ringAsync;
+        this.ringSpec = ringSpec;
         this.dispatcher = dispatcher;
         this.executor = dispatcher.executor();
         this.telemetry = telemetry;
-        this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter);
-        this.responder = new Responder(sender, telemetry, exposeErrors);
+        this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter, ringSpec);
+        this.responder = new Responder(sender, telemetry, exposeErrors, ringSpec);
     }
 
     ExecutorService executor() {
@@ -78,7 +82,8 @@ public final class RingApplication extends Application {
     @Override
     protected int request(Worker worker, RequestReader request, long connection, int exchange) {
         AsyncChannel channel = new AsyncChannel(this, connection, exchange, request);
-        IPersistentMap ringRequest = request.ringRequest(channel, System.nanoTime());
+        IPersistentMap ringRequest =
+            request.ringRequest(channel, System.nanoTime(), ringSpec ? () -> Native.localAddress(connection) : null);
         if (request.isInPlace() && dispatcher.tryEnter()) {
             Object outer = worker.begin(this);
             try {
@@ -157,6 +162,10 @@ public final class RingApplication extends Application {
         BodyWriter writer, Object body, Object response, BodyOutputStream stream, AsyncChannel channel, int claimed) {
         try {
             writer.write(body, response, stream);
+            // SPEC, "StreamableResponseBody": for a synchronous handler the response is complete when this method ends.
+            if (claimed == AsyncChannel.ANSWERED && !ringAsync) {
+                stream.close();
+            }
         } catch (Throwable failure) {
             if (stream.abandon()) {
                 channel.unclaim(claimed);
