@@ -6,6 +6,8 @@ JAVA ?= $(if $(JAVA_HOME),$(JAVA_HOME)/bin/java,java)
 JAVA_OPTIONS := -XX:+IgnoreUnrecognizedVMOptions --enable-native-access=ALL-UNNAMED
 CLASS_PATH = $$($(LEIN) classpath)
 PORT ?= 8090
+EXAMPLE ?= tour
+EXAMPLES := tour ticker longpoll upload
 
 SYSTEM := $(shell uname -s | tr A-Z a-z | sed s/darwin/macos/)
 PROCESSOR := $(shell uname -m | sed -e s/amd64/x86_64/ -e s/arm64/aarch64/)
@@ -35,13 +37,13 @@ classes:
 	@scripts/require lein javac
 	$(LEIN) javac
 
-run: build ## Serve the example application on PORT (8090)
-	@PORT=$(PORT) $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m tour.main
+run: build ## Serve EXAMPLE (tour; or ticker, longpoll, upload) on PORT (8090)
+	@PORT=$(PORT) $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main
 
 repl: build ## Start a Clojure REPL with the server on the class path
 	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -e "(require '[org.httpkit.server :as server])" -r
 
-test: build ## Run every test: Rust, Java and Clojure
+test: build ## Run every test: Rust, Java, Clojure and in a browser
 	@scripts/test $(JAVA)
 
 lint: build ## Check formatting and every compiler's and linter's warnings
@@ -50,7 +52,8 @@ lint: build ## Check formatting and every compiler's and linter's warnings
 	@rm -rf target/lint && mkdir -p target/lint
 	javac --release 11 -Xlint:all,-path -Werror -encoding UTF-8 -cp "$(CLASS_PATH)" -d target/lint \
 	  $$(find java -name '*.java')
-	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main scripts/lint.clj clj examples/tour/src
+	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main scripts/lint.clj clj \
+	  $(EXAMPLES:%=examples/%/src)
 
 check: lint test ## Run lint and test: what a change must pass
 

@@ -21,6 +21,7 @@
   :clean-targets ["target/classes"]
 
   :profiles {:dev {:dependencies [[org.clojure/clojure "1.12.5"]]
-                   :source-paths ["examples/tour/src"]
-                   :resource-paths ["examples/tour/resources"]}
+                   :source-paths ["examples/tour/src" "examples/ticker/src" "examples/longpoll/src" "examples/upload/src"]
+                   :resource-paths ["examples/tour/resources" "examples/ticker/resources" "examples/longpoll/resources"
+                                    "examples/upload/resources"]}
              :clojure-1.11 {:dependencies [[org.clojure/clojure "1.11.4"]]}})
