@@ -5,7 +5,6 @@
             [clojure.string :as string]
             [clojure.test :refer [deftest is use-fixtures]]
             [httpkit-rs.skip :refer [skip]]
-            [httpkit-rs.temporary :as temporary]
             [tour.main :as tour]))
 
 (def ^:private ^:dynamic *address* nil)
@@ -17,8 +16,6 @@
         (binding [*address* (str "http://127.0.0.1:" (:local-port (meta stop)))]
           (test))
         (finally (stop))))))
-
-(use-fixtures :each temporary/cleanup)
 
 (defn- installed? [program]
   (some #(.canExecute (io/file % program))
@@ -58,10 +55,3 @@
   (with-program "h2load"
     (let [out (run "h2load" "--h1" "-n2000" "-c10" "-m8" (str *address* "/hello"))]
       (is (string/includes? out "2000 succeeded, 0 failed, 0 errored") out))))
-
-(deftest chromium
-  (with-program "chromium"
-    (let [page (run "chromium" "--headless" "--no-sandbox" "--disable-gpu" "--dump-dom"
-                    (str "--user-data-dir=" (temporary/directory)) (str *address* "/"))]
-      (is (string/includes? page "<h1>A tour of httpkit-rs</h1>"))
-      (is (string/includes? page (str "curl '" *address* "/hello?name=Ada'"))))))
