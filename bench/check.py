@@ -13,6 +13,12 @@ UPLOAD_BYTES = 64 * 1024
 JSON_BODY = Path(__file__).with_name("servers").joinpath("answer.json").read_bytes()
 JSON_HEADERS = ("Content-Type", "Cache-Control", "Vary", "Access-Control-Allow-Origin",
                 "X-Content-Type-Options", "X-Request-Id")
+# What servers/guestbook_api.clj has signed.
+ENTRIES_BODY = (
+    b'{"entries":[{"name":"Ada","message":"It might act upon other things besides number."},'
+    b'{"name":"Grace","message":"It is easier to ask forgiveness than it is to get permission."},'
+    b'{"name":"Alan","message":"We can only see a short distance ahead, '
+    b'but we can see plenty there that needs to be done."}]}')
 # Twice on one connection: also the second request must find the connection in order.
 REPETITIONS = 2
 
@@ -29,6 +35,7 @@ class Expected:
 ANSWERS = {
     "/": Expected(b"Hello, World!"),
     "/slow": Expected(b"Hello, World!"),
+    "/api/entries": Expected(ENTRIES_BODY, ("Content-Type",)),
     "/json": Expected(JSON_BODY, (*JSON_HEADERS, "Date")),
     # The count of bytes that the handler read.
     "/upload": Expected(str(UPLOAD_BYTES).encode(), upload=b"x" * UPLOAD_BYTES),

@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import applications
+
 BENCH = Path(__file__).resolve().parent
 PROJECT = BENCH / "jvm-peers"
 CLASS_PATH_CACHE = BENCH.parent / "target" / "bench" / "jvm-peers-classpath"
@@ -52,9 +54,10 @@ def command(java: str, family: str, handler: str, configuration: str,
     """The command that starts a server. Those of Java answer every route; `configuration` is
     their argument, for ring-jetty-adapter an EDN map of options."""
     if family == RING_JETTY:
-        path = f"{os.environ['RING_JETTY_CLASSPATH']}{os.pathsep}{BENCH / 'servers'}"
-        return [java, *java_options, "-cp", path, "clojure.main", "-m", "serve-ring-jetty",
-                handler, configuration]
+        paths = (os.environ["RING_JETTY_CLASSPATH"], str(BENCH / "servers"),
+                 *applications.class_path(handler))
+        return [java, *java_options, "-cp", os.pathsep.join(paths), "clojure.main",
+                "-m", "serve-ring-jetty", handler, configuration]
     return [java, *JAVA_OPTIONS, *java_options, "-cp", class_path(), MAIN_CLASSES[family],
             configuration]
 
@@ -65,8 +68,10 @@ def version(family: str) -> str:
         path = os.environ["RING_JETTY_CLASSPATH"]
         found = re.search(r"ring-jetty-adapter-([\w.-]+)\.jar", path)
         server = re.search(r"jetty9?-server-([\w.-]+)\.jar", path)
+        clojure = re.search(r"/clojure-(\d[\w.-]*)\.jar", path)
         return (f"ring-jetty-adapter {found[1] if found else 'unknown'} "
-                f"(Jetty {server[1] if server else 'unknown'})")
+                f"(Jetty {server[1] if server else 'unknown'}, "
+                f"Clojure {clojure[1] if clojure else 'unknown'})")
     text = (PROJECT / "project.clj").read_text(encoding="utf-8")
     found = re.search(rf'/{ARTIFACTS[family]} "([^"]+)"', text)
     return f"{family} {found[1]}"

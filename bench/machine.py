@@ -54,22 +54,29 @@ def _clojure_version(class_path: str) -> str:
     return _first(r"clojure-(\d[\w.-]*)\.jar", class_path)
 
 
+def _locked(program: str, crate: str) -> str:
+    """The crate with its version in the lock file of bench/PROGRAM."""
+    lock = (peers.BENCH / program / "Cargo.lock").read_text(encoding="utf-8")
+    return crate + " " + _first(rf'name = "{crate}"\nversion = "(.*)"', lock)
+
+
 def versions(families: set[str]) -> str:
     """The versions that matter for the servers that take part."""
     parts = []
-    lock = (peers.BENCH / "hyper" / "Cargo.lock").read_text(encoding="utf-8")
     if peers.OURS in families:
         parts.append(f"httpkit-rs {_commit()} "
                      f"(Clojure {_clojure_version(peers.our_class_path())})")
     if peers.HYPER in families:
-        parts += [crate + " " + _first(rf'name = "{crate}"\nversion = "(.*)"', lock)
-                  for crate in ("hyper", "tokio")]
+        parts += [_locked("hyper", "hyper"), _locked("hyper", "tokio")]
+    if peers.TOKIO in families:
+        parts.append("floor on " + _locked("ws", "tokio"))
+    if families & {peers.HYPER, peers.TOKIO}:
         parts.append(_first(r"^(rustc \S+)", _output("rustc", "--version")))
     if peers.HTTP_KIT in families:
         parts.append(f"http-kit {_http_kit_version()} "
                      f"(Clojure {_clojure_version(os.environ['HTTPKIT_CLASSPATH'])})")
     parts += [jvm_peers.version(family) for family in jvm_peers.FAMILIES if family in families]
-    if families != {peers.HYPER}:
+    if families - {peers.HYPER, peers.TOKIO}:
         parts.append(_output(peers.java(), "-version").splitlines()[-1])
     parts.append(_first(r"^(wrk \S+ \S+)", _output("wrk", "-v")))
     return ", ".join(parts)

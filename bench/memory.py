@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import resource
 import select
 import socket
 import subprocess
@@ -15,9 +14,10 @@ from typing import Iterator
 
 import peers
 from load import drive
-from process import Server, ServerFailed, started
+from process import Server, ServerFailed, raise_file_limit, started
 
 IDLE_CONNECTIONS = 8000
+IDLE_HEAP_MEBIBYTES = 256
 DECLARED_CONNECTIONS = 500
 DECLARED_BYTES = 8_000_000
 SENT_BYTES = 50
@@ -28,10 +28,13 @@ WARM_UP_SECONDS = 5
 SETTLE_SECONDS = 15
 PROBE_SECONDS = 5
 
+
 # A heap of fixed size, touched at the start with the collector's own tables, so that neither
 # growth of the heap nor of card tables counts as the connections' native memory. The second
 # compiler stays out: what it takes and gives back is several MB, more than the connections.
-IDLE_JAVA_OPTIONS = ("-Xms256m", "-Xmx256m", "-XX:+AlwaysPreTouch", "-XX:TieredStopAtLevel=1")
+def idle_java_options(heap_mebibytes: int) -> tuple[str, ...]:
+    return (f"-Xms{heap_mebibytes}m", f"-Xmx{heap_mebibytes}m", "-XX:+AlwaysPreTouch",
+            "-XX:TieredStopAtLevel=1")
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,13 @@ class Reading:
     heap: int
 
 
-def raise_file_limit(needed: int) -> None:
-    """Lets this process and its children open `needed` files."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ceiling = hard if hard == resource.RLIM_INFINITY else max(hard, needed)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(needed, hard), ceiling))
-    except (OSError, ValueError) as error:
-        raise ServerFailed(f"needs {needed} open files, the limit is {hard}: raise it "
-                           f"with `ulimit -Hn {needed}` as root") from error
-
-
 def _jcmd(server: Server, *words: str) -> str:
     tool = peers.jcmd(peers.java())
     return subprocess.run([tool, str(server.pid), *words], check=True, timeout=60,
                           stdout=subprocess.PIPE).stdout.decode()
 
 
-def _read(server: Server, is_jvm: bool) -> Reading:
+def read_live(server: Server, is_jvm: bool) -> Reading:
     """Live memory: garbage is collected first, and free native memory given back."""
     if not is_jvm:
         return Reading(server.resident_bytes(), 0)
@@ -130,14 +122,14 @@ def idle(peer: peers.Peer, java_options: tuple[str, ...]) -> IdleMemory:
     """Opens the connections one by one, serves a request on each and leaves them idle."""
     raise_file_limit(IDLE_CONNECTIONS + 500)
     is_jvm = peer.family != peers.HYPER
-    options = IDLE_JAVA_OPTIONS + java_options
+    options = idle_java_options(IDLE_HEAP_MEBIBYTES) + java_options
     with started(peers.command(peer, "plain", options)) as server, _closing() as opened:
         drive(server, "plain", 64, WARM_UP_SECONDS)
-        before = _read(server, is_jvm)
+        before = read_live(server, is_jvm)
         for number in range(IDLE_CONNECTIONS):
             opened.append(_connect(server.port, number))
             _get(opened[-1])
-        after = _read(server, is_jvm)
+        after = read_live(server, is_jvm)
         kept = len(opened) - _readable(opened)
     return IdleMemory((after.native - before.native) / IDLE_CONNECTIONS,
                       (after.heap - before.heap) / IDLE_CONNECTIONS, kept)

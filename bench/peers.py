@@ -9,17 +9,20 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import applications
 import jvm_peers
 from jvm_peers import JETTY, NETTY, RING_JETTY, UNDERTOW
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 CLASS_PATH_CACHE = ROOT / "target" / "bench" / "classpath"
+WS_PROGRAMS = BENCH / "ws" / "target" / "release"
 
 OURS = "httpkit-rs"
 HYPER = "hyper"
 HTTP_KIT = "http-kit"
-FAMILIES = (OURS, HYPER, HTTP_KIT, JETTY, UNDERTOW, NETTY, RING_JETTY)
+TOKIO = "tokio"
+FAMILIES = (OURS, HYPER, TOKIO, HTTP_KIT, JETTY, UNDERTOW, NETTY, RING_JETTY)
 
 
 class PeerMissing(Exception):
@@ -41,6 +44,8 @@ class Peer:
 
 
 HYPER_PEER = Peer(HYPER)
+# A WebSocket server by hand, the floor of what tokio allows.
+TOKIO_PEER = Peer(TOKIO)
 # On JDK 21 or newer the default is a virtual thread for each request. Which of the two is
 # http-kit's best depends on the scenario, so both always run.
 HTTP_KIT_PEERS = (
@@ -116,12 +121,15 @@ def available(family: str) -> bool:
     return jvm_peers.available(family)
 
 
-def prepare(families: set[str]) -> None:
-    """Says what is missing before anything is measured; builds bench/hyper and jvm-peers."""
+def prepare(families: set[str], with_websockets: bool) -> None:
+    """Says what is missing before anything is measured; builds bench/hyper, bench/ws and
+    jvm-peers."""
     if OURS in families:
         our_class_path()
     if HYPER in families:
-        _build_hyper()
+        _build("hyper")
+    if with_websockets:
+        _build("ws")
     if families & set(jvm_peers.MAIN_CLASSES):
         _build_jvm_peers()
 
@@ -133,21 +141,24 @@ def _build_jvm_peers() -> None:
         raise PeerMissing(f"bench/jvm-peers cannot be built: {error}") from error
 
 
-def _build_hyper() -> None:
+def _build(crate: str) -> None:
     # cargo does nothing when the program is up to date.
     try:
         subprocess.run(["cargo", "build", "--release", "--quiet", "--locked"],
-                       cwd=BENCH / "hyper", check=True, timeout=900)
+                       cwd=BENCH / crate, check=True, timeout=900)
     except (OSError, subprocess.SubprocessError) as error:
-        raise PeerMissing(f"bench/hyper cannot be built: {error}") from error
+        raise PeerMissing(f"bench/{crate} cannot be built: {error}") from error
 
 
 def command(peer: Peer, handler: str, java_options: tuple[str, ...] = ()) -> list[str]:
     """The command that starts `peer` with the handler namespace `handler`."""
     if peer.family == HYPER:
         return [str(BENCH / "hyper" / "target" / "release" / "bench-hyper"), "0"]
+    if peer.family == TOKIO:
+        return [str(WS_PROGRAMS / "bench-ws-floor"), "0"]
     if peer.family in jvm_peers.FAMILIES:
         return jvm_peers.command(java(), peer.family, handler, peer.options, java_options)
     class_path = our_class_path() if peer.family == OURS else os.environ["HTTPKIT_CLASSPATH"]
-    return [java(), *java_options, "-cp", f"{class_path}{os.pathsep}{BENCH / 'servers'}",
+    paths = (class_path, str(BENCH / "servers"), *applications.class_path(handler))
+    return [java(), *java_options, "-cp", os.pathsep.join(paths),
             "clojure.main", "-m", "serve", handler, peer.options]

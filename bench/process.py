@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -38,6 +39,17 @@ class Cpu:
     @property
     def total(self) -> float:
         return self.user + self.system
+
+
+def raise_file_limit(needed: int) -> None:
+    """Lets this process and its children open `needed` files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = hard if hard == resource.RLIM_INFINITY else max(hard, needed)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(needed, hard), ceiling))
+    except (OSError, ValueError) as error:
+        raise ServerFailed(f"needs {needed} open files, the limit is {hard}: raise it "
+                           f"with `ulimit -Hn {needed}` as root") from error
 
 
 def _die_with_parent() -> None:

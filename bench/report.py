@@ -7,7 +7,7 @@ from typing import Callable
 import peers
 from load import Sample
 from memory import DeclaredMemory, IdleMemory
-from scenarios import Goal, LoadScenario, MixedScenario, ProcessScenario
+from scenarios import Goal, LoadScenario, MixedScenario, ProcessScenario, WebSocketScenario
 from start import StartTime
 
 Result = Sample | IdleMemory | DeclaredMemory | StartTime
@@ -18,6 +18,9 @@ Scenario = LoadScenario | ProcessScenario
 FIGURES: dict[str, tuple[Callable[[Result], float], bool, str]] = {
     "cpu": (lambda result: result.cpu_micros, False, "CPU per request"),
     "requests": (lambda result: result.requests_per_second, True, "requests/s"),
+    "message-cpu": (lambda result: result.cpu_micros, False, "CPU per message"),
+    "messages": (lambda result: result.requests_per_second, True, "messages/s"),
+    "last": (lambda result: result.p50_millis, False, "time until the last has it, p50"),
     "p99": (lambda result: result.p99_millis, False, "p99"),
     "kept": (lambda result: result.kept, True, "share of its unmixed requests/s"),
     "slow": (lambda result: result.slow_per_second, True, "slow requests/s"),
@@ -110,6 +113,18 @@ def _mixed_rows(results: Results) -> list[str]:
     return _table(header, rows)
 
 
+def _websocket_rows(results: Results) -> list[str]:
+    header = ["server", "messages/s", "p50 ms", "p99 ms", "CPU µs/message", "of it user",
+              "ours / its messages/s", "ours / its p50", "ours / its CPU", "client, of one core",
+              "disturbance"]
+    rows = [[peer.name, f"{sample.requests_per_second:,.0f}", _known(sample.p50_millis),
+             _known(sample.p99_millis), f"{sample.cpu_micros:.2f}", f"{sample.user_micros:.2f}",
+             _ratio(results, peer, "messages"), _ratio(results, peer, "last"),
+             _ratio(results, peer, "message-cpu"), f"{sample.client:.0%}", f"{sample.foreign:.0%}"]
+            for peer, sample in results.items()]
+    return _table(header, rows)
+
+
 def _idle_rows(results: Results) -> list[str]:
     header = ["server", "native kB", "live heap kB", "together kB", "still open"]
     rows = [[peer.name, f"{memory.native_bytes / 1e3:.2f}", f"{memory.heap_bytes / 1e3:.2f}",
@@ -134,13 +149,16 @@ def _start_rows(results: Results) -> list[str]:
     return _table(header, rows)
 
 
-PROCESS_ROWS = {"idle": _idle_rows, "declared": _declared_rows, "start": _start_rows}
+PROCESS_ROWS = {"idle": _idle_rows, "ws-idle": _idle_rows, "ws-idle-16k": _idle_rows,
+                "declared": _declared_rows, "start": _start_rows}
 
 
 def section(scenario: Scenario, results: Results) -> list[str]:
     """The table of one scenario."""
     if isinstance(scenario, MixedScenario):
         rows = _mixed_rows(results)
+    elif isinstance(scenario, WebSocketScenario):
+        rows = _websocket_rows(results)
     elif isinstance(scenario, LoadScenario):
         rows = _load_rows(results)
     else:
@@ -153,7 +171,7 @@ def document(conditions: list[tuple[str, str]], measured: list[tuple[Scenario, R
     """The whole report; `picture` is the name of a file beside it."""
     lines = ["# Benchmark", "", *(f"* {name}: {value}" for name, value in conditions), "",
              "CPU is user and system time of the server process. *Disturbance* is the largest share",
-             "of the machine's processor time, in any round used, that neither the server nor wrk used.",
+             "of the machine's processor time, in any round used, that neither server nor load used.",
              "", *([f"![CPU per request and requests/s]({picture})", ""] if picture else []),
              "## Goals", "", *goals(measured), ""]
     for scenario, results in measured:

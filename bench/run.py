@@ -13,7 +13,9 @@ import os
 import shlex
 import signal
 import sys
+from functools import partial
 
+import applications
 import machine
 import memory
 import peers
@@ -24,8 +26,13 @@ import throughput
 from process import ServerFailed
 from quiet import alone
 from scenarios import SCENARIOS, LoadScenario
+from websocket_memory import idle_after_message
 
-MEASURES = {"idle": memory.idle, "declared": memory.declared, "start": start.start}
+MEASURES = {
+    "idle": memory.idle, "declared": memory.declared, "start": start.start,
+    "ws-idle": partial(idle_after_message, 64),
+    "ws-idle-16k": partial(idle_after_message, 16 * 1024),
+}
 
 
 def _arguments() -> argparse.Namespace:
@@ -73,10 +80,18 @@ def _measure(scenario, contestants: list[peers.Peer], arguments: argparse.Namesp
     return results
 
 
+def _loadable(scenario) -> bool:
+    """Whether the libraries of the scenario's application are there; says what is missing."""
+    missing = applications.missing(scenario.handler) if isinstance(scenario, LoadScenario) else None
+    if missing:
+        print(f"{scenario.name}: left out, there is no {missing}", file=sys.stderr, flush=True)
+    return missing is None
+
+
 def _run(arguments: argparse.Namespace) -> None:
     machine.check_tools()
     families = {family for family in arguments.peer if peers.available(family)}
-    peers.prepare(families)
+    peers.prepare(families, any(name.startswith("ws-") for name in arguments.scenario))
     began = datetime.datetime.now(datetime.timezone.utc)
     conditions = [
         ("date", began.strftime("%Y-%m-%d %H:%M UTC")),
@@ -88,7 +103,7 @@ def _run(arguments: argparse.Namespace) -> None:
     measured = []
     for scenario in SCENARIOS:
         contestants = [peer for peer in scenario.peers if peer.family in families]
-        if scenario.name in arguments.scenario and contestants:
+        if scenario.name in arguments.scenario and contestants and _loadable(scenario):
             results = _measure(scenario, contestants, arguments)
             measured.append((scenario, results))
             print("\n".join(report.section(scenario, results)), flush=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from peers import (HTTP_KIT, HTTP_KIT_PEERS, HYPER, HYPER_PEER, JETTY, JVM_PEERS, NETTY, OURS,
-                   RING_JETTY, UNDERTOW, Peer)
+                   RING_JETTY, TOKIO, TOKIO_PEER, UNDERTOW, Peer)
 
 DEFAULT = Peer(OURS)
+RING_JETTY_PEER = Peer(RING_JETTY)
 IN_PLACE = Peer(OURS, "in place", "{:dispatch :in-place}")
 POOL = Peer(OURS, "pool", "{:dispatch :pool}")
 POOL_OF_FOUR = Peer(OURS, "pool of 4", "{:dispatch :pool :thread 4 :allow-virtual? false}")
@@ -53,6 +54,16 @@ class MixedScenario(LoadScenario):
 
 
 @dataclass(frozen=True)
+class WebSocketScenario(LoadScenario):
+    """Servers loaded by bench-ws-load in its `mode`, with texts of so many bytes."""
+
+    handler: str = "websocket"
+    path: str = "/echo"
+    mode: str = "echo"
+    payload_bytes: int = 64
+
+
+@dataclass(frozen=True)
 class ProcessScenario:
     """Servers measured one after the other; `measure` names the function that run.py calls."""
 
@@ -83,6 +94,7 @@ JVM_FAMILIES = (JETTY, UNDERTOW, NETTY, RING_JETTY)
 OTHERS = (HYPER_PEER, *HTTP_KIT_PEERS, *JVM_PEERS)
 # Bare hyper only answers a constant: it has no part in the scenarios about bodies.
 JVM_SERVERS = (DEFAULT, *HTTP_KIT_PEERS, *JVM_PEERS)
+WEBSOCKET_SERVERS = (DEFAULT, TOKIO_PEER, *HTTP_KIT_PEERS)
 
 SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
     LoadScenario(
@@ -104,6 +116,10 @@ SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
         "json", "JSON of 800 bytes with 6 headers, 64 connections", JVM_SERVERS,
         (_at_most("cpu", 0.45, HTTP_KIT), *_ahead_in_cpu(*JVM_FAMILIES)),
         handler="json", path="/json"),
+    LoadScenario(
+        "compojure", "JSON by Compojure, ring-defaults and ring-json, 64 connections",
+        (DEFAULT, *HTTP_KIT_PEERS, RING_JETTY_PEER), (_at_most("cpu", 0.70, RING_JETTY),),
+        handler="guestbook-api", path="/api/entries"),
     LoadScenario(
         "pool4", "Plain GET through a pool of 4 threads, 64 connections",
         (POOL_OF_FOUR, HTTP_KIT_PEERS[1]), (_at_most("cpu", 0.95, HTTP_KIT, POOL_OF_FOUR),)),
@@ -127,12 +143,29 @@ SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
         (_at_least("requests", 1.5, HTTP_KIT), _at_least("kept", 0.8),
          _at_most("p99", 1.0, HTTP_KIT), _at_least("slow", 0.95 * 32 / 0.05),
          *_ahead_in_requests(*JVM_FAMILIES))),
+    WebSocketScenario(
+        "ws-echo", "WebSocket echo of 64 bytes, 64 connections", WEBSOCKET_SERVERS,
+        (_at_most("message-cpu", 0.70, HTTP_KIT), _at_most("message-cpu", 1.15, TOKIO))),
+    WebSocketScenario(
+        "ws-echo-16k", "WebSocket echo of 16 KiB of text, 64 connections", WEBSOCKET_SERVERS,
+        (_at_most("message-cpu", 0.24, HTTP_KIT), _at_least("messages", 3.5, HTTP_KIT)),
+        payload_bytes=16 * 1024),
+    WebSocketScenario(
+        "ws-broadcast", "128 bytes to each of 5000 WebSockets", WEBSOCKET_SERVERS,
+        (_at_most("message-cpu", 0.80, HTTP_KIT), _at_most("last", 0.80, HTTP_KIT)),
+        path="/listen", mode="broadcast", connections=5000, payload_bytes=128),
     ProcessScenario(
         "start", "From the start of the process to the first answer",
         (DEFAULT, HYPER_PEER, *HTTP_KIT_PEERS[:1], *JVM_PEERS), (), "start"),
     ProcessScenario(
         "idle", "Memory of 8000 idle keep-alive connections, each served one request",
         (DEFAULT, *OTHERS), (_at_most("kilobytes", 1.2),), "idle"),
+    ProcessScenario(
+        "ws-idle", "Memory of 8000 idle WebSockets after a message of 64 bytes each",
+        WEBSOCKET_SERVERS, (_at_most("kilobytes", 1.4),), "ws-idle"),
+    ProcessScenario(
+        "ws-idle-16k", "Memory of 8000 idle WebSockets after a message of 16 KiB each",
+        WEBSOCKET_SERVERS, (_at_most("kilobytes", 1.4),), "ws-idle-16k"),
     ProcessScenario(
         "declared", "Memory under 500 requests that declare 8 MB and send 50 bytes",
         (DEFAULT, *HTTP_KIT_PEERS), (_at_most("mebibytes", 32),), "declared"),

@@ -14,11 +14,13 @@ import peers
 from check import check_answer
 from load import Sample, drive
 from mixed import drive_mixed
-from process import Server, started
+from process import Server, raise_file_limit, started
 from quiet import wait_until_quiet
-from scenarios import LoadScenario, MixedScenario
+from scenarios import LoadScenario, MixedScenario, WebSocketScenario
+from websocket import drive_websocket
 
 ATTEMPTS = 3
+SPARE_FILES = 500
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def median(samples: list[Sample]) -> Sample:
 def _drive(server: Server, scenario: LoadScenario, seconds: float) -> Sample:
     if isinstance(scenario, MixedScenario):
         return drive_mixed(server, scenario, seconds)
+    if isinstance(scenario, WebSocketScenario):
+        return drive_websocket(server, scenario, seconds)
     return drive(server, scenario.shape, scenario.connections, seconds, scenario.path)
 
 
@@ -71,13 +75,15 @@ def run(scenario: LoadScenario, contestants: list[peers.Peer], rounds: Rounds,
         java_options: tuple[str, ...]) -> dict[peers.Peer, Sample]:
     """Measures every contestant; the order turns by one each round."""
     samples: dict[peers.Peer, list[Sample]] = {peer: [] for peer in contestants}
+    raise_file_limit(scenario.connections + SPARE_FILES)
     with contextlib.ExitStack() as stack:
         servers = {
             peer: stack.enter_context(
                 started(peers.command(peer, scenario.handler, java_options)))
             for peer in contestants}
         for peer, server in servers.items():
-            check_answer(server, scenario.path)
+            if not isinstance(scenario, WebSocketScenario):  # Its client compares every byte.
+                check_answer(server, scenario.path)
             _drive(server, scenario, rounds.warm_up_seconds)
         for number in range(rounds.count):
             turn = number % len(contestants)
