@@ -19,6 +19,17 @@ pub trait Application: Send + Sync + 'static {
     /// An exchange that was not finished has lost its connection. Called at most once for an exchange.
     fn closed(&self, exchange: ExchangeId, cause: CloseCause);
 
+    /// One message or control frame of a WebSocket. Called without any lock held, and for one connection in order; calls do not overlap,
+    /// but for one in place that has outlasted its budget. After [`Flow::Hold`] none follows until
+    /// [`Exchange::resume`](crate::Exchange::resume), which may come before this returns.
+    /// An application that upgrades nothing has no use for it.
+    fn message(&self, _exchange: &Exchange<'_>, _message: &Message<'_>) -> Flow {
+        Flow::GoOn
+    }
+
+    /// A WebSocket has ended, other than by [`Exchange::close_websocket`](crate::Exchange::close_websocket). Called at most once.
+    fn websocket_closed(&self, _exchange: ExchangeId, _end: &SocketEnd) {}
+
     /// The engine itself answered a request that could not be dispatched (400, 413, 414, 417, 431, 501 …).
     fn rejected(&self, status: u16);
 
@@ -98,6 +109,69 @@ pub struct ExchangeId {
     pub connection: u64,
     /// The number of the request on its connection, from 1.
     pub exchange: u32,
+}
+
+/// What a client sent over a WebSocket.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// What it is.
+    pub kind: MessageKind,
+    /// The payload without its mask.
+    pub payload: &'a [u8],
+    /// The callback may run on this thread, before [`Application::message`] returns.
+    pub in_place: bool,
+    /// What the callback's time is to be reported for ([`observe`](crate::observe)) when it runs elsewhere.
+    pub route: Route,
+}
+
+/// The kinds of messages; the discriminant is the opcode of the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    /// Valid UTF-8.
+    Text = 1,
+    /// Bytes.
+    Binary = 2,
+    /// A ping: the engine has answered it, unless the application wanted to.
+    Ping = 9,
+    /// A pong, asked for or not.
+    Pong = 10,
+}
+
+/// Whether the application takes more messages of a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    GoOn,
+    /// It has enough for now: the client is held up by TCP.
+    Hold,
+}
+
+/// How a WebSocket ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketEnd {
+    /// Who or what ended it.
+    pub kind: SocketEndKind,
+    /// The close code: the client's, the one that was sent, or 1006 for a connection that was lost.
+    pub code: u16,
+    /// The client's reason, or ours.
+    pub reason: String,
+}
+
+/// What ended a WebSocket. The discriminant crosses the JNI boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketEndKind {
+    /// The client's Close frame.
+    Client = 0,
+    /// The connection was lost.
+    Lost = 1,
+    /// The client broke the protocol.
+    Violation = 2,
+    /// The server stopped, or the application aborted.
+    Server = 3,
+    /// The client did not take what was sent to it.
+    Slow = 4,
+    /// Nothing came or went for too long.
+    Idle = 5,
 }
 
 /// Why an unfinished exchange lost its connection.

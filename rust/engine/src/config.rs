@@ -38,6 +38,12 @@ pub struct ServerConfig {
     pub dispatch: Dispatch,
     /// How long a handler may run in place before its route counts as slow.
     pub in_place_budget: Duration,
+    /// Bytes of a WebSocket message, all its fragments together (Close 1009 beyond).
+    pub max_message: u32,
+    /// Bytes that may wait for one client of a stream or WebSocket before it is cut, 0 for no limit. One message is always taken.
+    pub max_pending: u32,
+    /// Milliseconds without a byte of a WebSocket's client before it is asked with a ping, and again before it is cut; 0 for never.
+    pub ping_interval: u32,
     /// Value of `Server`; `None` sends none.
     pub server_header: Option<Vec<u8>>,
 }

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::application::ExchangeId;
 use crate::connection::Connection;
 use crate::http1::InvalidHead;
 use crate::registry;
 use crate::remote_address::Address;
+use crate::runtime;
+use crate::websocket::{ControlTooLong, InvalidClose, Opcode};
 
 /// One request and its pending answer, borrowed from the connection that carries it.
 #[derive(Debug)]
@@ -38,6 +41,17 @@ pub enum Sent {
     /// Queued, and the outbox is above its window: send nothing more until
     /// [`Application::writable`](crate::Application::writable).
     Full,
+}
+
+/// How a WebSocket behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UpgradeOptions {
+    /// The application answers pings; the engine does not.
+    pub own_pong: bool,
+    /// Bytes of a message, 0 for the server's limit.
+    pub max_message: u32,
+    /// Milliseconds without a frame in either direction before it is closed with 1001, 0 for any time. Never earlier, at most twice as late.
+    pub idle_millis: u32,
 }
 
 /// A body that lives outside the engine and is copied piece by piece as the socket takes it.
@@ -103,6 +117,43 @@ impl Exchange<'_> {
     #[must_use]
     pub fn send(&self, bytes: &[u8], finish: bool) -> Sent {
         self.connection.send(self.number, bytes, finish)
+    }
+
+    /// Answers with 101 and these headers: the exchange is a WebSocket from now on. That the request is a valid handshake is the
+    /// application's to check ([`check_handshake`](crate::websocket::check_handshake)).
+    ///
+    /// # Errors
+    /// As [`Exchange::respond`].
+    pub fn upgrade<'h, H>(&self, headers: H, options: UpgradeOptions) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        if options.idle_millis > 0 {
+            runtime::sweep_for(Duration::from_millis(u64::from(options.idle_millis)));
+        }
+        self.connection.upgrade(self.number, headers, options)
+    }
+
+    /// Sends one frame: a whole message, a ping or a pong. Not open before [`Exchange::upgrade`] and after the WebSocket was closed.
+    ///
+    /// # Errors
+    /// [`ControlTooLong`]; nothing was sent.
+    pub fn send_message(&self, opcode: Opcode, payload: &[u8]) -> Result<Sent, ControlTooLong> {
+        self.connection.send_message(self.number, opcode, payload)
+    }
+
+    /// Closes the WebSocket: a Close frame now, the connection once the client has answered it, or 5 seconds later. Not open if it was
+    /// closed before.
+    ///
+    /// # Errors
+    /// [`InvalidClose`]; the WebSocket is as it was.
+    pub fn close_websocket(&self, code: i32, reason: &str) -> Result<Sent, InvalidClose> {
+        self.connection.close_websocket(self.number, code, reason)
+    }
+
+    /// Takes back one [`Flow::Hold`](crate::Flow::Hold).
+    pub fn resume(&self) {
+        self.connection.resume(self.number);
     }
 
     /// Asks to be told when the client closes its side. Otherwise a client that has done so may still be waiting for its answer, unless

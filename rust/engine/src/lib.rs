@@ -25,10 +25,12 @@ mod stats;
 mod sync;
 pub mod websocket;
 
-pub use application::{Application, CloseCause, ExchangeId, FieldName, HeaderField, Request};
+pub use application::{
+    Application, CloseCause, ExchangeId, FieldName, Flow, HeaderField, Message, MessageKind, Request, SocketEnd, SocketEndKind,
+};
 pub use config::{Listen, ServerConfig, Timeouts};
 pub use dispatch::{Dispatch, Route, observe};
-pub use exchange::{BodySource, Exchange, ResponseHead, Sent, with_exchange};
+pub use exchange::{BodySource, Exchange, ResponseHead, Sent, UpgradeOptions, with_exchange};
 pub use http1::{HEADER_NAMES, InvalidHead, Limits, Method, NameIndex};
 pub use proxy::ProxyProtocol;
 pub use remote_address::{Address, InvalidNetwork, Network};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -73,6 +74,7 @@ impl Server {
         let (listener, port) = Listener::bind(&config).map_err(fail)?;
         let timeouts = config.timeouts;
         [timeouts.header, timeouts.body, timeouts.write, timeouts.keep_alive].into_iter().for_each(runtime::sweep_for);
+        runtime::sweep_for(Duration::from_millis(u64::from(config.ping_interval)));
         let state = Arc::new(ServerState {
             config,
             application,

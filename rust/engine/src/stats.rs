@@ -24,10 +24,14 @@ pub enum Counter {
     BytesIn,
     /// Bytes written to sockets.
     BytesOut,
+    /// WebSocket messages, pings and pongs handed to the application.
+    MessagesIn,
+    /// WebSocket messages, pings and pongs of the application.
+    MessagesOut,
 }
 
 /// Number of counters.
-pub const COUNTERS: usize = 8;
+pub const COUNTERS: usize = 10;
 
 #[derive(Debug, Default)]
 #[repr(align(128))]

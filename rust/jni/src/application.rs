@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Request, ResponseHead};
+use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Flow, Message, Request, ResponseHead, SocketEnd};
 use jni::Env;
 use jni::errors::{Error, JniError, Result};
 use jni::ids::JMethodID;
@@ -127,6 +127,35 @@ impl Application for JavaApplication {
         self.notify(self.classes.closed, |_| {
             let [connection, number] = identity(exchange);
             Ok([connection, number, jvalue { i: cause }])
+        });
+    }
+
+    fn message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
+        let outcome = guarded(|| {
+            fault::pass(Point::Message);
+            with_worker(|worker| worker.message(&self.object, exchange.id(), message))
+        });
+        match outcome {
+            Some(Ok(flow)) => flow,
+            // Described when it was caught. A message the application may not have taken is not followed by others.
+            Some(Err(Error::JavaException)) | None => {
+                exchange.abort();
+                Flow::GoOn
+            }
+            Some(Err(error)) => {
+                report(format_args!("cannot hand a message to the application: {error}"));
+                exchange.abort();
+                Flow::GoOn
+            }
+        }
+    }
+
+    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd) {
+        self.notify(self.classes.web_socket_closed, |env| {
+            let reason = env.new_string(&end.reason)?;
+            let [connection, number] = identity(exchange);
+            let (kind, code) = (end.kind as i32, i32::from(end.code));
+            Ok([connection, number, jvalue { i: kind }, jvalue { i: code }, jvalue { l: reason.as_raw() }])
         });
     }
 

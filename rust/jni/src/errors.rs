@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::io::{self, Write};
 
+use httpkit_engine::websocket::{ControlTooLong, InvalidClose};
 use httpkit_engine::{InvalidHead, StartError};
 use jni::Env;
 use jni::errors::{Error, ErrorPolicy, JniError, Result};
@@ -21,6 +22,8 @@ pub(crate) enum Failure {
     Malformed(Malformed),
     /// The engine refused the head of a response.
     InvalidHead(InvalidHead),
+    /// A control frame or Close frame that must not be sent.
+    InvalidFrame(String),
     /// The server could not be started.
     Start(StartError),
     /// The file of a response could not be opened.
@@ -47,6 +50,18 @@ impl From<InvalidHead> for Failure {
     }
 }
 
+impl From<ControlTooLong> for Failure {
+    fn from(invalid: ControlTooLong) -> Self {
+        Self::InvalidFrame(invalid.to_string())
+    }
+}
+
+impl From<InvalidClose> for Failure {
+    fn from(invalid: InvalidClose) -> Self {
+        Self::InvalidFrame(invalid.to_string())
+    }
+}
+
 impl Failure {
     /// The class and message of the exception to throw.
     fn exception(&self) -> (&'static JNIStr, String) {
@@ -54,6 +69,7 @@ impl Failure {
             Self::Jni(error) => (jni_error_class(error), error.to_string()),
             Self::Malformed(Malformed(text)) => (jni_str!("java/lang/IllegalArgumentException"), (*text).to_owned()),
             Self::InvalidHead(invalid) => (jni_str!("java/lang/IllegalArgumentException"), invalid_head_text(invalid)),
+            Self::InvalidFrame(text) => (jni_str!("java/lang/IllegalArgumentException"), text.clone()),
             Self::Start(StartError { address, source }) => {
                 (start_error_class(source), format!("{}: {address}", system_text(source)))
             }

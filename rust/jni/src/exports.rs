@@ -2,7 +2,8 @@
 //!
 //! Each runs in [`guarded`]: a failure becomes the exception of [`Failure`], a panic an `InternalError`.
 
-use httpkit_engine::{Address, COUNTERS, Exchange, ExchangeId, InvalidHead, Route, Sent, Server, observe, with_exchange};
+use httpkit_engine::websocket::Opcode;
+use httpkit_engine::{Address, COUNTERS, Exchange, ExchangeId, Route, Sent, Server, UpgradeOptions, observe, with_exchange};
 use jni::objects::{JByteArray, JClass, JLongArray, JObject, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -21,6 +22,8 @@ use crate::worker;
 
 /// Bodies up to this length are copied into the response at once; larger ones stay in their array until they are sent.
 const COPIED_BODY: jint = 64 * 1024;
+/// In the flags of an upgrade: the application answers pings itself.
+const UPGRADE_OWN_PONG: jint = 1;
 
 #[unsafe(no_mangle)]
 extern "system" fn Java_org_httpkit_engine_Native_start<'local>(
@@ -201,9 +204,86 @@ extern "system" fn Java_org_httpkit_engine_Native_send<'local>(
 ) -> jint {
     guarded(env, Point::Send, |env| {
         with_bytes(env, &[Region { array: &data, offset, count }], |[bytes]| {
-            on(connection, exchange, |exchange| Ok(exchange.send(bytes, finish)))
+            on(connection, exchange, |exchange| Ok::<_, Failure>(exchange.send(bytes, finish)))
         })
     })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_upgrade<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    block: JByteArray<'local>,
+    length: jint,
+    flags: jint,
+    max_message: jint,
+    idle_millis: jint,
+) -> jint {
+    guarded(env, Point::Upgrade, |env| {
+        let options = UpgradeOptions {
+            own_pong: flags & UPGRADE_OWN_PONG != 0,
+            max_message: u32::try_from(max_message).unwrap_or(0),
+            idle_millis: u32::try_from(idle_millis).unwrap_or(0),
+        };
+        with_bytes(env, &[head_of(&block, length)], |[block]| {
+            let response = without_body(block)?;
+            on(connection, exchange, |exchange| exchange.upgrade(response.head().headers, options))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_sendMessage<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    opcode: jint,
+    payload: JByteArray<'local>,
+    offset: jint,
+    count: jint,
+) -> jint {
+    guarded(env, Point::SendMessage, |env| {
+        let opcode = u8::try_from(opcode).ok().and_then(Opcode::from_bits);
+        let sendable = |opcode: &Opcode| !matches!(opcode, Opcode::Continuation | Opcode::Close);
+        let opcode = opcode.filter(sendable).ok_or(Malformed("no opcode of a message, a ping or a pong"))?;
+        with_bytes(env, &[Region { array: &payload, offset, count }], |[payload]| {
+            on(connection, exchange, |exchange| exchange.send_message(opcode, payload))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_closeWebSocket<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    code: jint,
+    reason: JByteArray<'local>,
+) -> jint {
+    guarded(env, Point::CloseWebSocket, |env| {
+        let region = Region::whole(env, &reason)?;
+        with_bytes(env, &[region], |[reason]| {
+            let reason = std::str::from_utf8(reason).map_err(|_| Malformed("a close reason that is not UTF-8"))?;
+            on(connection, exchange, |exchange| exchange.close_websocket(code, reason))
+        })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_resume<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+) {
+    guarded(env, Point::Resume, |_| {
+        with_exchange(id(connection, exchange), |exchange| exchange.resume());
+        Ok(())
+    });
 }
 
 #[unsafe(no_mangle)]
@@ -276,11 +356,10 @@ fn guarded<'local, T: Default>(
 }
 
 /// Calls `action` with an exchange and returns the code Java knows its outcome by.
-fn on(
-    connection: jlong,
-    exchange: jint,
-    action: impl FnOnce(&Exchange<'_>) -> Result<Sent, InvalidHead>,
-) -> Result<jint, Failure> {
+fn on<E>(connection: jlong, exchange: jint, action: impl FnOnce(&Exchange<'_>) -> Result<Sent, E>) -> Result<jint, Failure>
+where
+    Failure: From<E>,
+{
     Ok(match with_exchange(id(connection, exchange), action).transpose()? {
         None | Some(Sent::NotOpen) => 0,
         Some(Sent::Accepted) => 1,

@@ -22,10 +22,16 @@ pub(crate) enum Point {
     Stats,
     Observe,
     Watch,
+    Upgrade,
+    SendMessage,
+    CloseWebSocket,
+    Resume,
     /// The up-call of a request, inside the guard that answers 500.
     Request = 20,
     /// Any other up-call, inside its guard.
     UpCall = 21,
+    /// The up-call of a message, inside its guard.
+    Message = 23,
     /// The up-call of a request, outside every guard of this crate: the engine's task must catch it.
     Task = 22,
 }

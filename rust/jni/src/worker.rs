@@ -8,8 +8,9 @@ use std::cell::RefCell;
 use std::ptr::NonNull;
 use std::sync::Once;
 
-use httpkit_engine::{ExchangeId, Request, Route};
+use httpkit_engine::{ExchangeId, Flow, Message, Request, Route};
 use jni::errors::{Error, Result};
+use jni::ids::JMethodID;
 use jni::objects::{JByteBuffer, JObject};
 use jni::refs::{Global, Reference};
 use jni::signature::{Primitive, ReturnType};
@@ -23,6 +24,14 @@ use crate::wire::RequestBlock;
 
 /// Bytes of a new buffer. Grown for a larger head, never for a body.
 const BUFFER_LENGTH: usize = 64 * 1024;
+
+/// A message up to this length travels in the buffer. A longer one gets an array of its own: for bytes the one the callback is given, for
+/// text one copy less.
+const BUFFERED_MESSAGE: usize = 2 * 1024;
+/// Set in the kind of a message that may run in place.
+const IN_PLACE: sys::jint = 0x10;
+/// What `Worker.message` returns when the application has enough messages for now.
+const HOLD: usize = 1;
 
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
@@ -117,6 +126,27 @@ impl Worker {
         })
     }
 
+    /// Hands one message of a WebSocket to Java.
+    pub(crate) fn message(&mut self, application: &JObject<'_>, id: ExchangeId, message: &Message<'_>) -> Result<Flow> {
+        let (kind, payload) = (message.kind as sys::jint, message.payload);
+        let kind = if message.in_place { kind | IN_PLACE } else { kind };
+        let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len().min(BUFFERED_MESSAGE)) {
+            if payload.len() <= BUFFERED_MESSAGE {
+                place.copy_from_slice(payload);
+                self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?
+            } else {
+                jvm::with_env(|env| {
+                    let array = env.new_byte_array(payload.len())?;
+                    array.set_region(env, 0, signed(payload))?;
+                    self.call_message(application, id, kind, payload.len(), message.route, &array)
+                })?
+            }
+        } else {
+            return Err(Error::IndexOutOfBounds);
+        };
+        Ok(if returned == HOLD { Flow::Hold } else { Flow::GoOn })
+    }
+
     /// The first bytes of the buffer, to be read after [`Worker::request`] returned their number.
     pub(crate) fn block(&mut self, length: usize) -> Option<&[u8]> {
         self.buffer.bytes_mut().get(..length)
@@ -139,19 +169,46 @@ impl Worker {
             sys::jvalue { i: sys::jint::from(route.to_wire()) },
             sys::jvalue { l: body.as_raw() },
         ];
+        // SAFETY: the id and the arguments are those of `int Worker.request(Application, long, int, int, int, byte[])`.
+        unsafe { self.call_int(self.classes.worker_request, &arguments) }
+    }
+
+    /// `Worker.message`, likewise.
+    fn call_message(
+        &mut self,
+        application: &JObject<'_>,
+        id: ExchangeId,
+        kind: sys::jint,
+        length: usize,
+        route: Route,
+        body: &JObject<'_>,
+    ) -> Result<usize> {
+        let arguments = [
+            sys::jvalue { l: application.as_raw() },
+            sys::jvalue { j: id.connection as sys::jlong },
+            sys::jvalue { i: id.exchange as sys::jint },
+            sys::jvalue { i: kind },
+            sys::jvalue { i: sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)? },
+            sys::jvalue { i: sys::jint::from(route.to_wire()) },
+            sys::jvalue { l: body.as_raw() },
+        ];
+        // SAFETY: the id and the arguments are those of `int Worker.message(Application, long, int, int, int, int, byte[])`.
+        unsafe { self.call_int(self.classes.worker_message, &arguments) }
+    }
+
+    /// Calls a method of the Java worker that returns an int.
+    ///
+    /// # Safety
+    /// `method` is one of `Worker` that returns an int, and `arguments` are those of its signature.
+    unsafe fn call_int(&mut self, method: JMethodID, arguments: &[sys::jvalue]) -> Result<usize> {
         // SAFETY: the worker is on its own thread, so `environment` is this thread's; no exception is pending, as every
-        // call that may throw is followed by a check; the id and the arguments are those of
-        // `int Worker.request(Application, long, int, int, int, byte[])`. The call creates no local reference here. Java
-        // writes to the buffer meanwhile, and no Rust reference to it is alive. An exception is described and cleared
-        // by raw calls, since `Env` would put it aside and throw it again.
+        // call that may throw is followed by a check; the caller vouches for method and arguments. The call creates no
+        // local reference here. Java writes to the buffer meanwhile, and no Rust reference to it is alive. An exception is
+        // described and cleared by raw calls, since `Env` would put it aside and throw it again.
         let (returned, thrown) = unsafe {
             let functions = &**self.environment;
-            let returned = (functions.v1_1.CallIntMethodA)(
-                self.environment,
-                self.object.as_raw(),
-                self.classes.worker_request.into_raw(),
-                arguments.as_ptr(),
-            );
+            let returned =
+                (functions.v1_1.CallIntMethodA)(self.environment, self.object.as_raw(), method.into_raw(), arguments.as_ptr());
             let thrown = (functions.v1_2.ExceptionCheck)(self.environment);
             if thrown {
                 (functions.v1_1.ExceptionDescribe)(self.environment);

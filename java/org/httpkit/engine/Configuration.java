@@ -21,6 +21,7 @@ public final class Configuration {
     private static final int KIND_TCP = 0;
     private static final int KIND_UNIX = 1;
     private static final int FIXED_LENGTH = 56;
+    private static final int CHANNELS_LENGTH = 12;
 
     private int kind = KIND_TCP;
     private int flags;
@@ -118,7 +119,7 @@ public final class Configuration {
 
     /** Returns the block. */
     public byte[] encode() {
-        int length = FIXED_LENGTH + 2 + address.length + 2 + (serverHeader == null ? 0 : serverHeader.length) + 2;
+        int length = FIXED_LENGTH + 2 + address.length + 2 + (serverHeader == null ? 0 : serverHeader.length) + 2 + CHANNELS_LENGTH;
         for (byte[] network : trustedProxies) {
             length += 2 + network.length;
         }
@@ -152,6 +153,9 @@ public final class Configuration {
         for (byte[] network : trustedProxies) {
             at = text(block, at, network);
         }
+        Wire.putInt(block, at, maxMessage);
+        Wire.putInt(block, at + 4, maxPending);
+        Wire.putInt(block, at + 8, pingIntervalMillis);
         return block;
     }
 

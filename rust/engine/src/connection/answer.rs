@@ -15,7 +15,7 @@ use crate::remote_address::Address;
 
 impl Connection {
     /// The state, if that exchange waits for an answer of which nothing has been sent.
-    fn unanswered(&self, number: u32) -> Option<MutexGuard<'_, State>> {
+    pub(super) fn unanswered(&self, number: u32) -> Option<MutexGuard<'_, State>> {
         let state = self.state.lock();
         (state.exchange == number && state.http.is_in_exchange() && !state.http.is_streaming()).then_some(state)
     }
@@ -106,6 +106,11 @@ impl Connection {
         if state.exchange != number || !state.http.is_streaming() {
             return Sent::NotOpen;
         }
+        if self.is_too_slow(state) {
+            self.abort(state, CloseCause::Timeout);
+            self.release(guard);
+            return Sent::NotOpen;
+        }
         let out = state.outbox.buffer();
         if let Some(suffix) = state.http.frame_piece(bytes.len(), out, finish) {
             let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
@@ -136,7 +141,7 @@ impl Connection {
 
     pub(crate) fn abort_exchange(&self, number: u32) {
         let mut state = self.state.lock();
-        if state.exchange == number && state.http.is_in_exchange() {
+        if state.exchange == number && (state.http.is_in_exchange() || state.session.is_some()) {
             self.abort(&mut state, CloseCause::Server);
         }
         self.release(state);
@@ -155,17 +160,17 @@ impl Connection {
     }
 
     /// Something was put into the outbox.
-    fn written(&self, mut guard: MutexGuard<'_, State>) -> Sent {
+    pub(super) fn written(&self, mut guard: MutexGuard<'_, State>) -> Sent {
         let state = &mut *guard;
-        let streaming = state.http.is_streaming();
+        let goes_on = state.http.is_streaming() || state.session.is_some();
         if !state.flags.corked {
             let flushed = self.flush(state);
             state.handover.want(flushed != Flushed::All);
         }
-        let sent = if streaming && state.transport.is_none() {
+        let sent = if goes_on && state.transport.is_none() {
             Sent::NotOpen
         } else if state.outbox.buffered() > WINDOW {
-            state.flags.full = streaming;
+            state.flags.full = goes_on;
             Sent::Full
         } else {
             Sent::Accepted

@@ -13,6 +13,8 @@ use crate::registry;
 
 /// How long a client that was refused may take to close its side.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a client may take to answer our Close frame.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub(super) enum Waiting {
     Write,
     /// The client's close.
     Linger,
+    /// A sign of life on a WebSocket.
+    Socket,
+    /// The client's Close frame, after ours.
+    Close,
     /// The application: it may take any time.
     Application,
 }
@@ -40,14 +46,16 @@ impl Waiting {
             Self::Body => timeouts.body,
             Self::Write => timeouts.write,
             Self::Linger => LINGER,
-            Self::Application => Duration::ZERO,
+            Self::Close => CLOSE_GRACE,
+            Self::Application | Self::Socket => Duration::ZERO,
         };
-        if timeout.is_zero() {
-            u64::MAX
-        } else {
-            now_millis().saturating_add(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX))
-        }
+        after(timeout)
     }
+}
+
+/// The moment so much later, never for zero.
+fn after(timeout: Duration) -> u64 {
+    if timeout.is_zero() { u64::MAX } else { now_millis().saturating_add(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)) }
 }
 
 impl Connection {
@@ -57,6 +65,8 @@ impl Connection {
             Waiting::Write
         } else if state.flags.lingering {
             Waiting::Linger
+        } else if let Some(session) = &state.session {
+            if session.is_open() { Waiting::Socket } else { Waiting::Close }
         } else if state.http.is_in_exchange() {
             Waiting::Application
         } else if state.http.is_reading_body() {
@@ -71,6 +81,11 @@ impl Connection {
         let idle_again = waiting == Waiting::Idle && progress;
         if waiting != state.waiting || renews || idle_again {
             state.waiting = waiting;
+            if waiting == Waiting::Socket {
+                let period = Duration::from_millis(u64::from(self.session_period(state)));
+                self.deadline.store(after(period), Ordering::Relaxed);
+                return;
+            }
             self.deadline.store(waiting.deadline(&self.server.config.timeouts), Ordering::Relaxed);
         }
     }
@@ -82,7 +97,10 @@ impl Connection {
             match state.waiting {
                 Waiting::Head | Waiting::Body if state.http.is_mid_request() => self.reject(&mut state, Rejection::TIMEOUT),
                 Waiting::Write => self.abort(&mut state, CloseCause::Timeout),
-                Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger => self.end(&mut state, CloseCause::Timeout),
+                Waiting::Socket => return self.session_expired(state),
+                Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Close => {
+                    self.end(&mut state, CloseCause::Timeout);
+                }
                 Waiting::Application => {}
             }
             state.handover.want(true);

@@ -114,7 +114,7 @@ impl Connection {
                 return Poll::Pending;
             }
             if state.flags.unread_input && !state.http.is_in_exchange() {
-                self.take_input(state, &[]);
+                self.take_input(state, &mut []);
                 continue;
             }
             if self.poll_input(state, context).is_pending() {
@@ -130,6 +130,9 @@ impl Connection {
 
     /// Everything is written: closes if nothing more is to be read. True once the connection has ended.
     fn is_finished(&self, state: &mut State) -> bool {
+        if state.session.is_some() {
+            return false;
+        }
         if state.http.is_closed() && !state.flags.lingering {
             if !state.flags.linger_wanted {
                 self.end(state, CloseCause::Server);
@@ -164,6 +167,9 @@ impl Connection {
         if state.http.is_in_exchange() {
             return !state.flags.read_closed && state.input.len() < READ_AHEAD;
         }
+        if state.session.is_some() {
+            return Self::wants_frames(state);
+        }
         flushed == Flushed::All
     }
 
@@ -188,7 +194,7 @@ impl Connection {
             if state.flags.lingering {
                 return Poll::Ready(());
             }
-            self.take_input(state, piece.filled());
+            self.take_input(state, piece.filled_mut());
             Poll::Ready(())
         })
     }
@@ -197,6 +203,10 @@ impl Connection {
     /// go on for a client that has gone, which is how the end of an event stream is noticed.
     fn input_ended(&self, state: &mut State) {
         state.flags.read_closed = true;
+        if state.session.is_some() {
+            self.end(state, CloseCause::Client);
+            return;
+        }
         let gone = state.http.is_streaming() || state.http.is_in_exchange() && state.flags.watched;
         if gone || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
             self.abort(state, CloseCause::Client);
@@ -206,7 +216,11 @@ impl Connection {
     }
 
     /// Bytes have arrived, or (with no new ones) those kept back may be looked at now.
-    fn take_input(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, received: &[u8]) {
+    fn take_input(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, received: &mut [u8]) {
+        if state.session.is_some() {
+            self.take_frames(state, received);
+            return;
+        }
         if state.http.is_in_exchange() {
             state.input.extend_from_slice(received);
             state.flags.unread_input = true;
@@ -230,7 +244,7 @@ impl Connection {
 
     /// Keeps what was not consumed, in front of what another task may have read meanwhile. That task, if there is one, was told not to read on
     /// while part of the input was here.
-    fn keep(&self, state: &mut State, driver: u32, rest: &[u8]) {
+    pub(super) fn keep(&self, state: &mut State, driver: u32, rest: &[u8]) {
         if state.transport.is_some() && !rest.is_empty() {
             let newer = std::mem::replace(&mut state.input, rest.to_vec());
             state.input.extend_from_slice(&newer);
@@ -288,7 +302,7 @@ impl Connection {
             if state.driver != driver {
                 return position;
             }
-            if state.http.is_in_exchange() {
+            if state.http.is_in_exchange() || state.session.is_some() {
                 state.flags.unread_input = position < input.len();
                 break;
             }
@@ -329,6 +343,7 @@ impl Connection {
         let remote = of_request(&self.server.config, state.peer, state.proxied.is_some(), head.fields);
         let (uri, query) = split_target(head.target);
         let route = self.server.route(head.method, uri);
+        state.route = route;
         let request = Request {
             method: head.method,
             http11: head.http11,
@@ -408,7 +423,7 @@ impl Connection {
 }
 
 /// Cuts the exchange of a call that panics: by then another task may drive the connection, and nobody else would end it.
-struct AbortOnPanic<'a>(&'a Exchange<'a>);
+pub(super) struct AbortOnPanic<'a>(pub(super) &'a Exchange<'a>);
 
 impl Drop for AbortOnPanic<'_> {
     fn drop(&mut self) {

@@ -7,8 +7,10 @@
 mod answer;
 mod deadline;
 mod drive;
+mod frames;
 mod handover;
 mod outbox;
+mod session;
 mod transport;
 
 use std::sync::Arc;
@@ -22,14 +24,17 @@ pub(crate) use self::deadline::sweep;
 pub(crate) use self::drive::Drive;
 pub(crate) use self::handover::Handover;
 use self::outbox::{Flushed, LOW_WATER, Outbox};
+use self::session::Session;
 pub(crate) use self::transport::Transport;
-use crate::application::{CloseCause, ExchangeId};
+use crate::application::{CloseCause, ExchangeId, SocketEnd, SocketEndKind};
+use crate::dispatch::Route;
 use crate::http1::Http1;
 use crate::proxy::Proxied;
 use crate::registry;
 use crate::remote_address::Address;
 use crate::server::ServerState;
 use crate::stats::Counter;
+use crate::websocket::CloseCode;
 
 /// One connection, shared by its task, the registry, and for a moment by each thread that answers on it.
 #[derive(Debug)]
@@ -47,11 +52,15 @@ pub(crate) struct State {
     /// `None` once the connection has ended.
     transport: Option<Transport>,
     http: Http1,
+    /// The WebSocket this connection was upgraded to.
+    session: Option<Box<Session>>,
     outbox: Outbox,
     /// Bytes received and not yet consumed: a partial request, or requests behind the one in progress.
     input: Vec<u8>,
     /// The number of the last request.
     exchange: u32,
+    /// Its route.
+    route: Route,
     peer: Address,
     proxied: Option<Box<Proxied>>,
     waker: Option<Waker>,
@@ -91,6 +100,7 @@ struct Flags {
 struct Notices {
     writable: bool,
     closed: Option<CloseCause>,
+    socket_end: Option<Box<SocketEnd>>,
     rejected: Option<u16>,
     /// The server may have lost its last connection.
     ended: bool,
@@ -108,9 +118,11 @@ impl Connection {
                 state: Mutex::new(State {
                     transport: Some(transport),
                     http: Http1::new(),
+                    session: None,
                     outbox: Outbox::default(),
                     input: Vec::new(),
                     exchange: 0,
+                    route: Route::default(),
                     peer,
                     proxied: None,
                     waker: None,
@@ -135,6 +147,11 @@ impl Connection {
     /// The server drains: an idle connection ends now, any other after its current exchange.
     pub(crate) fn drain(&self) {
         let mut state = self.state.lock();
+        if state.session.is_some() {
+            self.close_session(&mut state, SocketEndKind::Server, CloseCode::GOING_AWAY, String::new());
+            self.written(state);
+            return;
+        }
         if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
             state.http.close_after_exchange();
         } else {
@@ -184,6 +201,7 @@ impl Connection {
         if state.http.is_in_exchange() {
             state.notices.closed = Some(cause);
         }
+        Self::session_lost(state, cause);
         state.http.close();
         state.outbox.clear();
         state.input = Vec::new();
@@ -240,6 +258,9 @@ impl Connection {
         }
         if let Some(cause) = notices.closed {
             self.server.application.closed(id, cause);
+        }
+        if let Some(end) = notices.socket_end {
+            self.server.application.websocket_closed(id, &end);
         }
         if notices.ended {
             self.server.connection_ended();

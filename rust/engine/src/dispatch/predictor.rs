@@ -41,6 +41,12 @@ impl Route {
         Self((hash >> 48) as u16)
     }
 
+    /// The route of the messages of a WebSocket that was opened by a request of this one: another counter, for other code runs.
+    #[must_use]
+    pub(crate) fn of_messages(self) -> Self {
+        Self(self.0 ^ 0x9e37)
+    }
+
     /// The route as it crosses the JNI boundary.
     #[must_use]
     pub fn to_wire(self) -> u16 {

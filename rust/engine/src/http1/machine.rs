@@ -40,6 +40,8 @@ enum Phase {
     Body(Box<Incoming>),
     /// A request has been handed out.
     Exchange,
+    /// The connection speaks another protocol.
+    Upgraded,
     /// Nothing more is read or written.
     Closed,
 }
@@ -159,7 +161,7 @@ impl Http1 {
                     Err(rejection) => Err(Rejection { head: collected.head.starts_with(b"HEAD "), ..rejection }),
                 }
             }
-            Phase::Exchange | Phase::Closed => Ok(Received::Incomplete { consumed: 0 }),
+            Phase::Exchange | Phase::Upgraded | Phase::Closed => Ok(Received::Incomplete { consumed: 0 }),
         }
     }
 
@@ -217,7 +219,7 @@ impl Http1 {
         match self.phase {
             Phase::Head => self.scanner.has_begun(),
             Phase::Body(_) => true,
-            Phase::Exchange | Phase::Closed => false,
+            Phase::Exchange | Phase::Upgraded | Phase::Closed => false,
         }
     }
 
@@ -296,6 +298,19 @@ impl Http1 {
         };
         self.encode(out, status, headers, body, style)?;
         self.current.streaming = streaming;
+        Ok(())
+    }
+
+    /// Writes the head of a 101 (RFC 9110 section 15.2.2): the request has its answer, and nothing more is read or written here.
+    ///
+    /// # Errors
+    /// [`InvalidHead`]; nothing was written and the exchange is still open.
+    pub fn upgrade<'h, H>(&mut self, out: &mut Vec<u8>, headers: H, style: ResponseStyle<'_>) -> Result<(), InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        encode_head(out, 101, headers, ResponseBody::None(None), &style)?;
+        self.phase = Phase::Upgraded;
         Ok(())
     }
 

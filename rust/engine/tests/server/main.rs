@@ -14,3 +14,5 @@ mod keep_alive;
 mod listening;
 mod pipelining;
 mod refusals;
+mod websocket;
+mod websocket_end;

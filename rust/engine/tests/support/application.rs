@@ -5,7 +5,11 @@ use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use httpkit_engine::{Application, BodySource, CloseCause, Exchange, ExchangeId, Request, ResponseHead, Sent, with_exchange};
+use httpkit_engine::websocket::Opcode;
+use httpkit_engine::{
+    Application, BodySource, CloseCause, Exchange, ExchangeId, Flow, Message, MessageKind, Request, ResponseHead, Sent,
+    SocketEnd, UpgradeOptions, with_exchange,
+};
 
 use super::PATIENCE;
 
@@ -21,6 +25,9 @@ pub(crate) struct Log {
     pub(crate) held: Vec<ExchangeId>,
     pub(crate) writable: Vec<ExchangeId>,
     pub(crate) closed: Vec<(ExchangeId, CloseCause)>,
+    /// Messages, pings and pongs of WebSockets.
+    pub(crate) messages: Vec<(MessageKind, Vec<u8>)>,
+    pub(crate) ends: Vec<(ExchangeId, SocketEnd)>,
     pub(crate) rejected: Vec<u16>,
     pub(crate) accept_failures: Vec<Instant>,
     pub(crate) drained: usize,
@@ -37,6 +44,8 @@ pub(crate) struct App {
     log: Mutex<Log>,
     changed: Condvar,
 }
+
+const UPGRADE: [(&[u8], &[u8]); 2] = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")];
 
 pub(crate) const fn head<'h>(status: u16) -> ResponseHead<[(&'h [u8], &'h [u8]); 0]> {
     ResponseHead { status, headers: [], declared_length: None }
@@ -125,6 +134,14 @@ impl Application for App {
                 return;
             }
             "/panic" => panic!("a fault of the application"),
+            // A WebSocket, with an idle timeout of so many milliseconds.
+            "/ws" => {
+                let options = UpgradeOptions { idle_millis: number as u32, ..UpgradeOptions::default() };
+                self.note(|log| log.held.push(exchange.id()));
+                exchange.upgrade(UPGRADE, options)
+            }
+            "/ws-small" => exchange.upgrade(UPGRADE, UpgradeOptions { max_message: number as u32, ..UpgradeOptions::default() }),
+            "/ws-own-pong" => exchange.upgrade(UPGRADE, UpgradeOptions { own_pong: true, ..UpgradeOptions::default() }),
             // Keeps its thread for so many microseconds.
             "/spin" => {
                 let until = Instant::now() + Duration::from_micros(number);
@@ -172,6 +189,32 @@ impl Application for App {
 
     fn closed(&self, exchange: ExchangeId, cause: CloseCause) {
         self.note(|log| log.closed.push((exchange, cause)));
+    }
+
+    /// Sends messages back, but for those that say what to do.
+    fn message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
+        self.note(|log| log.messages.push((message.kind, message.payload.to_vec())));
+        let opcode = match message.kind {
+            MessageKind::Text => Opcode::Text,
+            MessageKind::Binary => Opcode::Binary,
+            MessageKind::Ping | MessageKind::Pong => return Flow::GoOn,
+        };
+        match message.payload {
+            b"hold" => return Flow::Hold,
+            b"resume early" => {
+                exchange.resume();
+                return Flow::Hold;
+            }
+            b"block" => drop(self.wait("a release", |log| log.released.contains(&1))),
+            b"panic" => panic!("a fault of the application"),
+            _ => {}
+        }
+        let _ = exchange.send_message(opcode, message.payload);
+        Flow::GoOn
+    }
+
+    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd) {
+        self.note(|log| log.ends.push((exchange, end.clone())));
     }
 
     fn rejected(&self, status: u16) {

@@ -57,6 +57,28 @@ impl Client {
         self.response()
     }
 
+    /// Opens a WebSocket.
+    pub(crate) fn upgrade(&mut self, path: &str) {
+        self.send(upgrade_request(path));
+        assert_eq!(self.head().status, 101);
+    }
+
+    /// Sends a frame, masked, with these first byte and payload.
+    pub(crate) fn send_frame(&mut self, first: u8, payload: &[u8]) {
+        self.send(frame(first, payload));
+    }
+
+    /// The next frame of the server: its first byte and its payload.
+    pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
+        let head = self.take(2);
+        let length = match head[1] {
+            126 => u64::from(u16::from_be_bytes(self.take(2).try_into().expect("two bytes"))),
+            127 => u64::from_be_bytes(self.take(8).try_into().expect("eight bytes")),
+            length => u64::from(length),
+        };
+        (head[0], self.take(usize::try_from(length).expect("a length")))
+    }
+
     /// No more will be sent.
     pub(crate) fn finish(&self) {
         self.stream.shutdown(Shutdown::Write).expect("shut down");
@@ -164,6 +186,12 @@ impl Client {
         assert!(sockets[0].revents().intersects(PollFlags::ERR | PollFlags::HUP));
     }
 
+    /// Waits until the connection has ended, however.
+    pub(crate) fn wait_for_end(&mut self) {
+        let mut rest = Vec::new();
+        self.rest(&mut rest);
+    }
+
     fn fill(&mut self) -> bool {
         match self.read() {
             Ok(length) => length > 0,
@@ -181,4 +209,31 @@ impl Client {
 
 pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+pub(crate) fn upgrade_request(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
+/// A frame as a client sends it, masked.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        length @ 0..=125 => bytes.push(0x80 | length as u8),
+        length @ 126..=0xffff => {
+            bytes.push(0x80 | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    let mask = [0x12, 0x34, 0x56, 0x78];
+    bytes.extend(mask);
+    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
 }

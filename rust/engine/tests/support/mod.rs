@@ -34,6 +34,9 @@ pub(crate) fn config() -> ServerConfig {
         trusted_proxies: Vec::new(),
         dispatch: Dispatch::Pool,
         in_place_budget: Duration::from_micros(200),
+        max_message: 1024 * 1024,
+        max_pending: 16 * 1024 * 1024,
+        ping_interval: 0,
         server_header: Some(b"test".to_vec()),
     }
 }

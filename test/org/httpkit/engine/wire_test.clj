@@ -142,6 +142,7 @@
                          (.socket true false 0 1024)
                          (.clientAddress 0 true [])
                          (.dispatch 0 200)
+                         (.channels 4194304 16777216 0)
                          (.serverHeader "http-kit"))))))
   (is (= (seq (vector-bytes "config-unix"))
          (seq (.encode (doto (config 100)
@@ -158,4 +159,5 @@
                          (.timeouts 0 1 0 (unchecked-int 4294967295))
                          (.clientAddress 2 false ["10.0.0.0/8" "::1"])
                          (.dispatch 2 (unchecked-int 4294967295))
+                         (.channels 65536 (unchecked-int 4294967295) 30000)
                          (.serverHeader nil)))))))

@@ -1,0 +1,117 @@
+//! Frames of a WebSocket on their way in: decoded under the connection's lock, handed to the application without it.
+
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use super::drive::AbortOnPanic;
+use super::outbox::LOW_WATER;
+use super::{Connection, State};
+use crate::application::{Flow, Message, MessageKind};
+use crate::dispatch;
+use crate::exchange::Exchange;
+use crate::stats::Counter;
+use crate::websocket::{Event, Received};
+
+impl Connection {
+    /// Whether frames are read: not while the application has enough of them, nor while the client does not take its answers.
+    pub(super) fn wants_frames(state: &State) -> bool {
+        let held = state.session.as_deref().is_some_and(|session| session.holds > 0);
+        !held && state.outbox.buffered() <= LOW_WATER
+    }
+
+    /// Bytes have arrived, or those kept back may be looked at now.
+    pub(super) fn take_frames(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, received: &mut [u8]) {
+        let driver = state.driver;
+        if let Some(session) = state.session.as_deref_mut() {
+            session.heard |= !received.is_empty();
+        }
+        if state.input.is_empty() {
+            let consumed = self.process_frames(state, received);
+            self.keep(state, driver, &received[consumed..]);
+        } else {
+            let mut input = std::mem::take(&mut state.input);
+            input.extend_from_slice(received);
+            let consumed = self.process_frames(state, &mut input);
+            self.keep(state, driver, &input[consumed..]);
+        }
+        self.update_deadline(state, !received.is_empty());
+    }
+
+    /// Hands the messages in `input` to the application, one after the other. Returns how much of it is done with.
+    fn process_frames(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: &mut [u8]) -> usize {
+        let (mut position, length, driver) = (0, input.len(), state.driver);
+        state.flags.unread_input = false;
+        while position < length && state.session.is_some() {
+            if state.outbox.buffered() > LOW_WATER {
+                self.flush(state);
+            }
+            if !Self::wants_frames(state) {
+                state.flags.unread_input = true;
+                return position;
+            }
+            // The flush may have found the client gone.
+            let Some(session) = state.session.as_deref_mut() else { break };
+            let own_pong = session.own_pong;
+            let Received { consumed, event } = session.protocol.receive(&mut input[position..]);
+            position += consumed;
+            let more = position < length;
+            match event {
+                None => {}
+                Some(Event::Text(text)) => self.deliver(state, MessageKind::Text, &text, more),
+                Some(Event::Binary(bytes)) => self.deliver(state, MessageKind::Binary, &bytes, more),
+                Some(Event::Pong(payload)) => self.deliver(state, MessageKind::Pong, &payload, more),
+                Some(Event::Ping(payload)) => {
+                    if !own_pong {
+                        Self::pong(state, &payload);
+                    }
+                    self.deliver(state, MessageKind::Ping, &payload, more);
+                }
+                Some(Event::Closed(closed)) => {
+                    self.session_closed(state, *closed);
+                    return length;
+                }
+            }
+            if state.driver != driver {
+                return position;
+            }
+        }
+        // What follows the end of a WebSocket is nobody's.
+        if state.session.is_some() { position } else { length }
+    }
+
+    /// Calls the application without the lock. `more`: further input follows in the same read.
+    fn deliver(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, kind: MessageKind, payload: &[u8], more: bool) {
+        let Some(session) = state.session.as_deref() else { return };
+        let route = session.route;
+        let in_place = dispatch::get().is_in_place(self.server.config.dispatch, route);
+        state.flags.corked = more && in_place;
+        if more && !in_place {
+            // Earlier answers must not wait for a callback that may take long.
+            self.flush(state);
+        }
+        let exchange = Exchange { connection: self, number: state.exchange };
+        let message = Message { kind, payload, in_place, route };
+        let driver = state.driver;
+        state.flags.input_held_by = more.then_some(driver);
+        let flow = MutexGuard::unlocked(state, || self.run_message(&exchange, &message));
+        if flow == Flow::Hold {
+            if let Some(session) = state.session.as_deref_mut() {
+                session.holds += 1;
+            }
+        }
+        if state.driver == driver {
+            state.flags.input_held_by = None;
+        }
+    }
+
+    fn run_message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
+        let _guard = AbortOnPanic(exchange);
+        self.server.stats.add(Counter::MessagesIn, 1);
+        if !message.in_place {
+            return self.server.application.message(exchange, message);
+        }
+        let _call = dispatch::get().begin(self.id(), message.route, self.server.config.in_place_budget, &self.server.stats);
+        self.server.application.message(exchange, message)
+    }
+}

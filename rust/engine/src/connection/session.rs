@@ -1,0 +1,233 @@
+//! The WebSocket of a connection: what it needs beside the protocol core, and how it ends.
+
+use parking_lot::MutexGuard;
+
+use super::deadline::Waiting;
+use super::{Connection, State};
+use crate::application::{CloseCause, SocketEnd, SocketEndKind};
+use crate::date;
+use crate::dispatch::Route;
+use crate::exchange::{Sent, UpgradeOptions};
+use crate::http1::{InvalidHead, ResponseStyle};
+use crate::stats::Counter;
+use crate::websocket::{CloseCode, Closed, ControlTooLong, FrameHeader, InvalidClose, MAX_CONTROL, Opcode, WebSocket};
+use crate::websocket::{State as Progress, push_frame};
+
+/// Why a client whose outbox is full is closed.
+const TOO_SLOW: &str = "The client does not read what is sent to it";
+/// Jetty's reason, which `ring-jetty-ws` applications know.
+const IDLE_TIMEOUT: &str = "Idle Timeout";
+
+/// A WebSocket, boxed in the state of its connection: those that speak HTTP pay a pointer for it.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) protocol: WebSocket,
+    /// What the time of message callbacks is reported for.
+    pub(super) route: Route,
+    /// The application answers pings.
+    pub(super) own_pong: bool,
+    /// How many times the application asked for a pause and has not taken it back: it may do so before its call returns.
+    pub(super) holds: i32,
+    /// The application knows that it has ended.
+    told: bool,
+    /// Bytes came since the deadline was set.
+    pub(super) heard: bool,
+    /// Something was sent since the deadline was set.
+    spoke: bool,
+    /// A ping went out and nothing came since.
+    pinged: bool,
+    /// Without a frame in either direction for so many milliseconds it is closed; 0 for any time.
+    idle_millis: u32,
+}
+
+impl Session {
+    pub(super) fn is_open(&self) -> bool {
+        self.protocol.state() == Progress::Open
+    }
+}
+
+impl State {
+    /// The WebSocket, while messages go both ways.
+    fn open_session(&mut self) -> Option<&mut Session> {
+        self.session.as_deref_mut().filter(|session| session.is_open())
+    }
+}
+
+impl Connection {
+    /// Answers with a 101: from here on the connection is a WebSocket. What the client sent behind its request is its first frames.
+    pub(crate) fn upgrade<'h, H>(&self, number: u32, headers: H, options: UpgradeOptions) -> Result<Sent, InvalidHead>
+    where
+        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
+    {
+        let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
+        let state = &mut *guard;
+        if state.flags.read_closed || self.server.is_draining() {
+            let cause = if state.flags.read_closed { CloseCause::Client } else { CloseCause::Server };
+            self.end(state, cause);
+            self.release(guard);
+            return Ok(Sent::NotOpen);
+        }
+        let date = date::now();
+        let out = state.outbox.buffer();
+        state.http.upgrade(out, headers, ResponseStyle { http11: true, keep_alive: true, server: None, date: &date })?;
+        let max_message = if options.max_message == 0 { self.server.config.max_message } else { options.max_message };
+        state.session = Some(Box::new(Session {
+            protocol: WebSocket::new(max_message as usize),
+            route: state.route.of_messages(),
+            own_pong: options.own_pong,
+            holds: 0,
+            told: false,
+            heard: false,
+            spoke: false,
+            pinged: false,
+            idle_millis: options.idle_millis,
+        }));
+        state.handover.want(state.flags.unread_input);
+        Ok(self.written(guard))
+    }
+
+    /// One message or control frame, from whatever thread.
+    pub(crate) fn send_message(&self, number: u32, opcode: Opcode, payload: &[u8]) -> Result<Sent, ControlTooLong> {
+        if opcode.is_control() && payload.len() > MAX_CONTROL {
+            return Err(ControlTooLong);
+        }
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(session) = state.open_session() else { return Ok(Sent::NotOpen) };
+        session.spoke = true;
+        if state.exchange != number {
+            return Ok(Sent::NotOpen);
+        }
+        if self.is_too_slow(state) {
+            let reason = TOO_SLOW.to_owned();
+            self.close_session(state, SocketEndKind::Slow, CloseCode::TRY_AGAIN_LATER, reason);
+            self.written(guard);
+            return Ok(Sent::NotOpen);
+        }
+        let header = FrameHeader::new(opcode, payload.len());
+        state.outbox.buffer().extend_from_slice(header.as_bytes());
+        let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
+        if state.outbox.push(transport, payload, b"").is_err() {
+            self.abort(state, CloseCause::Client);
+            self.release(guard);
+            return Ok(Sent::NotOpen);
+        }
+        self.server.stats.add(Counter::MessagesOut, 1);
+        Ok(self.written(guard))
+    }
+
+    /// What waits for the client is more than the server keeps for one.
+    pub(super) fn is_too_slow(&self, state: &State) -> bool {
+        let limit = self.server.config.max_pending as usize;
+        limit > 0 && state.outbox.buffered() > limit
+    }
+
+    /// The application closes: a Close frame, and the connection waits for the client's for a while.
+    pub(crate) fn close_websocket(&self, number: u32, code: i32, reason: &str) -> Result<Sent, InvalidClose> {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let Some(session) = state.session.as_deref_mut().filter(|_| state.exchange == number) else {
+            return WebSocket::new(0).close(code, reason).map(|_| Sent::NotOpen);
+        };
+        let Some(frame) = session.protocol.close(code, reason)? else { return Ok(Sent::NotOpen) };
+        session.told = true;
+        session.holds = 0;
+        state.outbox.buffer().extend_from_slice(&frame);
+        state.handover.want(state.flags.unread_input);
+        Ok(self.written(guard))
+    }
+
+    /// The engine closes, for a reason the application hears of.
+    pub(super) fn close_session(&self, state: &mut State, kind: SocketEndKind, code: CloseCode, reason: String) {
+        let Some(session) = state.open_session() else { return };
+        session.told = true;
+        session.holds = 0;
+        let on_wire = if kind == SocketEndKind::Slow { "" } else { &reason };
+        if let Ok(Some(frame)) = session.protocol.close(i32::from(code.0), on_wire) {
+            state.outbox.buffer().extend_from_slice(&frame);
+        }
+        state.notices.socket_end = Some(Box::new(SocketEnd { kind, code: code.0, reason }));
+    }
+
+    /// The application wants messages again.
+    pub(crate) fn resume(&self, number: u32) {
+        let mut state = self.state.lock();
+        if state.exchange == number {
+            if let Some(session) = state.session.as_deref_mut() {
+                session.holds -= 1;
+                state.handover.want(true);
+            }
+        }
+        self.release(state);
+    }
+
+    /// The client's Close frame has come, or it broke the protocol. What is left is to write the reply and to close.
+    pub(super) fn session_closed(&self, state: &mut State, closed: Closed) {
+        let Some(session) = state.session.take() else { return };
+        if let Some(reply) = closed.reply {
+            state.outbox.buffer().extend_from_slice(&reply);
+        }
+        // A client that broke the protocol may still be sending: a close now would destroy the Close frame on its way.
+        state.flags.linger_wanted |= closed.violation.is_some();
+        state.http.close();
+        if !session.told {
+            let kind = if closed.violation.is_some() { SocketEndKind::Violation } else { SocketEndKind::Client };
+            state.notices.socket_end = Some(Box::new(SocketEnd { kind, code: closed.code.0, reason: closed.reason }));
+        }
+    }
+
+    /// The connection has ended under its WebSocket.
+    pub(super) fn session_lost(state: &mut State, cause: CloseCause) {
+        let Some(session) = state.session.take() else { return };
+        if session.told {
+            return;
+        }
+        let (kind, code) = match cause {
+            CloseCause::Server => (SocketEndKind::Server, CloseCode::GOING_AWAY),
+            // A deadline that passes here is that of a client that takes nothing: one that is idle is closed.
+            CloseCause::Client | CloseCause::Timeout => (SocketEndKind::Lost, CloseCode::ABNORMAL),
+        };
+        state.notices.socket_end = Some(Box::new(SocketEnd { kind, code: code.0, reason: String::new() }));
+    }
+
+    /// Answers a ping.
+    pub(super) fn pong(state: &mut State, payload: &[u8]) {
+        push_frame(state.outbox.buffer(), Opcode::Pong, payload);
+    }
+
+    /// The length of the current wait of an open WebSocket in milliseconds, 0 for none.
+    pub(super) fn session_period(&self, state: &mut State) -> u32 {
+        let Some(session) = state.session.as_deref_mut() else { return 0 };
+        session.heard = false;
+        session.spoke = false;
+        if session.idle_millis > 0 { session.idle_millis } else { self.server.config.ping_interval }
+    }
+
+    /// The deadline of an open WebSocket has passed: it is closed for being idle, or asked whether it is still there.
+    pub(super) fn session_expired(&self, mut guard: MutexGuard<'_, State>) {
+        let state = &mut *guard;
+        let Some(session) = state.open_session() else {
+            self.release(guard);
+            return;
+        };
+        if session.idle_millis > 0 {
+            if !session.heard && !session.spoke {
+                self.close_session(state, SocketEndKind::Idle, CloseCode::GOING_AWAY, IDLE_TIMEOUT.to_owned());
+            }
+        } else if session.heard {
+            session.pinged = false;
+        } else if session.pinged {
+            session.told = true;
+            let reason = IDLE_TIMEOUT.to_owned();
+            state.notices.socket_end =
+                Some(Box::new(SocketEnd { kind: SocketEndKind::Idle, code: CloseCode::GOING_AWAY.0, reason }));
+            self.abort(state, CloseCause::Timeout);
+        } else {
+            session.pinged = true;
+            push_frame(state.outbox.buffer(), Opcode::Ping, b"");
+        }
+        // Armed again by `written`, whatever it waits for now.
+        state.waiting = Waiting::Application;
+        self.written(guard);
+    }
+}

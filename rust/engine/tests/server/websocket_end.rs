@@ -1,0 +1,190 @@
+//! How WebSockets end (RFC 6455 section 7): whoever begins, one Close frame each, and the application hears of it once.
+
+use httpkit_engine::websocket::{InvalidClose, Opcode};
+use httpkit_engine::{Sent, SocketEnd, SocketEndKind, with_exchange};
+
+use crate::support::Fixture;
+use crate::support::client::{Client, Ending, frame};
+
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+fn open(fixture: &Fixture, path: &str) -> Client {
+    let mut client = fixture.connect();
+    client.upgrade(path);
+    client
+}
+
+fn end(fixture: &Fixture) -> SocketEnd {
+    fixture.app.wait("the end", |log| !log.ends.is_empty()).ends[0].1.clone()
+}
+
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+#[test]
+fn the_clients_close_is_echoed_and_the_connection_closed() {
+    for (payload, code, reason) in [(close(1000, "bye"), 1000, "bye"), (close(3999, ""), 3999, ""), (Vec::new(), 1005, "")] {
+        let fixture = Fixture::new();
+        let mut client = open(&fixture, "/ws");
+        client.send([frame(CLOSE, &payload), frame(TEXT, b"too late")].concat());
+        assert_eq!(client.frame(), (CLOSE, payload));
+        assert_eq!(client.ending(), Ending::Closed);
+        assert_eq!(end(&fixture), SocketEnd { kind: SocketEndKind::Client, code, reason: reason.into() });
+        assert_eq!(fixture.app.log().messages, []);
+    }
+}
+
+#[test]
+fn a_violation_is_answered_with_its_code_and_told_with_its_text() {
+    for (bytes, code, reason) in [
+        (vec![0x81, 0x02, b'h', b'i'], 1002, "unmasked client to server frame"),
+        (frame(0xc1, b"hi"), 1002, "unsupported websocket extension data"),
+        (frame(TEXT, &[0xff]), 1007, "Invalid UTF-8 websocket payload"),
+    ] {
+        let fixture = Fixture::new();
+        let mut client = open(&fixture, "/ws");
+        client.send(bytes);
+        assert_eq!(client.frame(), (CLOSE, close(code, "")));
+        // Still sending: that must not cost it the Close frame.
+        client.send_frame(TEXT, b"more");
+        assert_eq!(client.ending(), Ending::Closed);
+        assert_eq!(end(&fixture), SocketEnd { kind: SocketEndKind::Violation, code, reason: reason.into() });
+    }
+}
+
+#[test]
+fn a_message_above_the_limit_is_refused_by_its_head() {
+    for path in ["/ws", "/ws-small/1000"] {
+        let fixture = Fixture::with(|config| config.max_message = if path == "/ws" { 1000 } else { 4_000_000 });
+        let mut client = open(&fixture, path);
+        client.send_frame(TEXT, &[b'x'; 1000]);
+        assert_eq!(client.frame().1.len(), 1000);
+        client.send([0x81, 0x80 | 126, 0x03, 0xe9, 0, 0, 0, 0]);
+        assert_eq!(client.frame(), (CLOSE, close(1009, "")));
+        assert_eq!(end(&fixture).code, 1009);
+    }
+}
+
+#[test]
+fn the_applications_close_waits_for_the_clients() {
+    let fixture = Fixture::new();
+    let mut client = open(&fixture, "/ws");
+    let id = fixture.app.held(1);
+    let call = |code, reason: &str| with_exchange(id, |exchange| exchange.close_websocket(code, reason));
+    assert_eq!(call(1005, ""), Some(Err(InvalidClose::Code(1005))));
+    assert_eq!(call(1000, &"x".repeat(124)), Some(Err(InvalidClose::Reason)));
+    assert_eq!(call(4000, "enough"), Some(Ok(Sent::Accepted)));
+    assert_eq!(call(1000, ""), Some(Ok(Sent::NotOpen)));
+    assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Text, b"late")), Some(Ok(Sent::NotOpen)));
+    assert_eq!(client.frame(), (CLOSE, close(4000, "enough")));
+    // Ignored, and no pong.
+    client.send([frame(TEXT, b"ignored"), frame(PING, b"ignored"), frame(CLOSE, &close(4000, ""))].concat());
+    assert_eq!(client.ending(), Ending::Closed);
+    let log = fixture.app.log();
+    assert_eq!((log.messages.len(), log.ends.len()), (0, 0));
+}
+
+#[test]
+fn a_client_that_does_not_answer_a_close_is_cut_off_after_a_while() {
+    let fixture = Fixture::new();
+    let mut client = open(&fixture, "/ws");
+    let id = fixture.app.held(1);
+    assert_eq!(with_exchange(id, |exchange| exchange.close_websocket(1000, "")), Some(Ok(Sent::Accepted)));
+    assert_eq!(client.frame(), (CLOSE, close(1000, "")));
+    assert_eq!(client.ending(), Ending::Closed);
+}
+
+#[test]
+fn a_lost_connection_is_told() {
+    let fixture = Fixture::new();
+    let clients = [
+        |client: Client| drop(client),
+        |mut client: Client| {
+            client.send(&frame(TEXT, b"half")[..7]);
+            client.finish();
+            assert_eq!(client.ending(), Ending::Closed);
+        },
+    ];
+    for (count, lose) in clients.into_iter().enumerate() {
+        lose(open(&fixture, "/ws"));
+        let log = fixture.app.wait("the end", |log| log.ends.len() > count);
+        assert_eq!(log.ends[count].1, SocketEnd { kind: SocketEndKind::Lost, code: 1006, reason: String::new() });
+    }
+}
+
+#[test]
+fn a_server_that_drains_says_so_and_waits_for_the_answer() {
+    let fixture = Fixture::new();
+    let mut client = open(&fixture, "/ws");
+    fixture.server.drain();
+    assert_eq!(client.frame(), (CLOSE, close(1001, "")));
+    assert_eq!(end(&fixture), SocketEnd { kind: SocketEndKind::Server, code: 1001, reason: String::new() });
+    assert_eq!(fixture.app.log().drained, 0);
+    client.send_frame(CLOSE, &close(1001, ""));
+    assert_eq!(client.ending(), Ending::Closed);
+    fixture.app.wait("the last connection", |log| log.drained == 1);
+    fixture.server.close();
+    assert_eq!(fixture.app.log().ends.len(), 1);
+}
+
+#[test]
+fn a_server_that_closes_cuts_what_is_left() {
+    let fixture = Fixture::new();
+    let mut client = open(&fixture, "/ws");
+    fixture.server.close();
+    assert_eq!(end(&fixture).kind, SocketEndKind::Server);
+    client.wait_for_end();
+    assert_eq!(fixture.app.log().ends.len(), 1);
+}
+
+#[test]
+fn an_idle_websocket_is_closed_and_a_busy_one_is_not() {
+    let fixture = Fixture::new();
+    let mut idle = open(&fixture, "/ws/100");
+    let mut busy = open(&fixture, "/ws/1000");
+    assert_eq!(idle.frame(), (CLOSE, close(1001, "Idle Timeout")));
+    idle.send_frame(CLOSE, &close(1001, ""));
+    assert_eq!(idle.ending(), Ending::Closed);
+    assert_eq!(end(&fixture), SocketEnd { kind: SocketEndKind::Idle, code: 1001, reason: "Idle Timeout".into() });
+    busy.send_frame(TEXT, b"busy");
+    assert_eq!(busy.frame(), (TEXT, b"busy".to_vec()));
+}
+
+#[test]
+fn a_peer_that_answers_no_ping_is_reaped() {
+    let fixture = Fixture::with(|config| config.ping_interval = 100);
+    let (mut dead, mut alive) = (open(&fixture, "/ws"), open(&fixture, "/ws"));
+    let dead_id = fixture.app.held(1);
+    for _ in 0..3 {
+        assert_eq!(alive.frame(), (PING, Vec::new()));
+        alive.send_frame(PONG, b"");
+    }
+    let log = fixture.app.wait("the end", |log| !log.ends.is_empty());
+    assert_eq!(log.ends, [(dead_id, SocketEnd { kind: SocketEndKind::Idle, code: 1001, reason: "Idle Timeout".into() })]);
+    assert_eq!(dead.frame(), (PING, Vec::new()));
+    dead.wait_for_end();
+    alive.send_frame(TEXT, b"alive");
+    let answer = loop {
+        let frame = alive.frame();
+        if frame.0 != PING {
+            break frame;
+        }
+        alive.send_frame(PONG, b"");
+    };
+    assert_eq!(answer, (TEXT, b"alive".to_vec()));
+}
+
+#[test]
+fn a_callback_that_panics_costs_its_connection_only() {
+    let fixture = Fixture::new();
+    let (mut client, mut other) = (open(&fixture, "/ws"), open(&fixture, "/ws"));
+    client.send_frame(TEXT, b"panic");
+    client.wait_for_end();
+    assert_eq!(end(&fixture).kind, SocketEndKind::Server);
+    other.send_frame(TEXT, b"other");
+    assert_eq!(other.frame(), (TEXT, b"other".to_vec()));
+}
