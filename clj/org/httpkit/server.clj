@@ -105,10 +105,12 @@
     :rejected             - answered 4xx or 5xx by the engine, without the handler
     :mispredicted         - ran in place and took longer than :in-place-budget
     :rescued              - of those, held a thread so long that a spare one took over
-    :bytes-in :bytes-out  - on the wire"
+    :bytes-in :bytes-out  - on the wire
+    :messages-in          - WebSocket messages, pings and pongs of clients
+    :messages-out         - those of the application"
   [server]
   (let [^HttpServer server (or (:server (meta server)) server)
-        [accepted requests in-place rejected mispredicted rescued bytes-in bytes-out connections] (.stats server)]
+        [accepted requests in-place rejected mispredicted rescued bytes-in bytes-out messages-in messages-out connections] (.stats server)]
     {:connections connections
      :connections-accepted accepted
      :requests requests
@@ -119,7 +121,9 @@
      :mispredicted mispredicted
      :rescued rescued
      :bytes-in bytes-in
-     :bytes-out bytes-out}))
+     :bytes-out bytes-out
+     :messages-in messages-in
+     :messages-out messages-out}))
 
 (defn run-server
   "Starts a server for a Ring handler. The server listens when the function returns.
