@@ -32,11 +32,14 @@ class PeerMissing(Exception):
 @dataclass(frozen=True)
 class Peer:
     """One server in one configuration. `options` is the EDN map given to `run-server`, or the
-    argument of a program in jvm-peers."""
+    argument of a program in jvm-peers. `handler` replaces the scenario's handler namespace, `main`
+    the one that starts it: another interface to the same server."""
 
     family: str
     configuration: str = ""
     options: str = "{}"
+    handler: str = ""
+    main: str = "serve"
 
     @property
     def name(self) -> str:
@@ -151,7 +154,8 @@ def _build(crate: str) -> None:
 
 
 def command(peer: Peer, handler: str, java_options: tuple[str, ...] = ()) -> list[str]:
-    """The command that starts `peer` with the handler namespace `handler`."""
+    """The command that starts `peer` with the handler namespace `handler`, or its own."""
+    handler = peer.handler or handler
     if peer.family == HYPER:
         return [str(BENCH / "hyper" / "target" / "release" / "bench-hyper"), "0"]
     if peer.family == TOKIO:
@@ -161,4 +165,4 @@ def command(peer: Peer, handler: str, java_options: tuple[str, ...] = ()) -> lis
     class_path = our_class_path() if peer.family == OURS else os.environ["HTTPKIT_CLASSPATH"]
     paths = (class_path, str(BENCH / "servers"), *applications.class_path(handler))
     return [java(), *java_options, "-cp", os.pathsep.join(paths),
-            "clojure.main", "-m", "serve", handler, peer.options]
+            "clojure.main", "-m", peer.main, handler, peer.options]

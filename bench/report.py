@@ -48,9 +48,13 @@ def _measured(goal: Goal, results: Results) -> float | None:
     if goal.ours not in results:
         return None
     ours = FIGURES[goal.figure][0](results[goal.ours])
-    if goal.family is None:
+    if goal.other is not None:
+        other = results.get(goal.other)
+        theirs = FIGURES[goal.figure][0](other) if other else None
+    elif goal.family is not None:
+        theirs = best(results, goal.family, goal.figure)
+    else:
         return ours
-    theirs = best(results, goal.family, goal.figure)
     return None if not theirs else ours / theirs
 
 
@@ -59,7 +63,8 @@ def _verdict(goal: Goal, value: float | None, results: Results) -> str:
         return ""
     # Ratios between disturbed rounds say nothing, in either direction.
     if any(isinstance(result, Sample) and result.is_disturbed
-           for peer, result in results.items() if peer == goal.ours or peer.family == goal.family):
+           for peer, result in results.items()
+           if peer in (goal.ours, goal.other) or peer.family == goal.family):
         return "disturbed"
     return "reached" if goal.reached(value) else "**missed**"
 
@@ -70,7 +75,7 @@ def goals(measured: list[tuple[Scenario, Results]]) -> list[str]:
     for scenario, results in measured:
         for goal in scenario.goals:
             sign = "≥" if goal.at_least else "≤"
-            against = f"x {goal.family}" if goal.family else ""
+            against = f"x {goal.against}" if goal.against else ""
             value = _measured(goal, results)
             rows.append([
                 scenario.name, goal.ours.configuration or "default", FIGURES[goal.figure][2],

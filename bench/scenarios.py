@@ -17,13 +17,18 @@ POOL_OF_FOUR = Peer(OURS, "pool of 4", "{:dispatch :pool :thread 4 :allow-virtua
 @dataclass(frozen=True)
 class Goal:
     """The figure of our configuration `ours` may be at most (or must be at least) `limit` times
-    that of `family`'s best configuration, or `limit` itself when no family is named."""
+    that of `family`'s best configuration or of `other`, or `limit` itself when none is named."""
 
     figure: str
     limit: float
     family: str | None = None
     at_least: bool = False
     ours: Peer = DEFAULT
+    other: Peer | None = None
+
+    @property
+    def against(self) -> str:
+        return self.other.name if self.other else self.family or ""
 
     def reached(self, value: float) -> bool:
         return value >= self.limit if self.at_least else value <= self.limit
