@@ -16,10 +16,6 @@ const SHOUT_PATH: &str = "/shout";
 /// Each message starts with its number, in hexadecimal digits.
 const NUMBER_BYTES: usize = 16;
 
-/// Between two looks. A client that sleeps in the poller has to be woken by almost every message of the server's loop, on the
-/// server's time; a network card would not.
-const PAUSE: Duration = Duration::from_micros(500);
-
 pub struct Broadcast {
     poll: Poll,
     events: Events,
@@ -69,9 +65,6 @@ impl Broadcast {
             }
             for event in &self.events {
                 waiting -= usize::from(self.listeners[event.token().0].receive(&answer, &mut self.buffer)?);
-            }
-            if waiting > 0 {
-                std::thread::sleep(PAUSE);
             }
         }
         Ok(began.elapsed())
