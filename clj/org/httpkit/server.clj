@@ -11,7 +11,7 @@
             [org.httpkit.utils :as utils])
   (:import (java.security MessageDigest)
            (java.util Base64)
-           (org.httpkit.server AsyncChannel Frame$PongFrame HttpServer RingApplication)))
+           (org.httpkit.server AsyncChannel HttpServer RingApplication)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -82,6 +82,8 @@
                                            (boolean (get opts :legacy-content-length? true))
                                            (boolean (:expose-errors? opts))
                                            (ring/body-writer)
+                                           nil
+                                           (options/slow-client opts)
                                            (boolean (::ring/spec? opts))
                                            (.getContextClassLoader (Thread/currentThread)))
                          (.encode (address/add-address configuration opts)))
@@ -154,7 +156,6 @@
     :max-body                   - bytes of a request body (default 8 MiB)
     :max-line                   - bytes of a request line or header line (default 8192)
     :max-headers                - header lines of a request (default 128)
-    :max-ws                     - bytes of a WebSocket message (default 4 MiB)
     :max-connections            - open connections, 0 for any number (default 0)
 
   Deadlines in milliseconds, nil or 0 for none:
@@ -162,6 +163,16 @@
     :body-timeout               - without any byte of a request's body (default 60000)
     :write-timeout              - without the client taking any byte of the answer (default 60000)
     :keep-alive-timeout         - between two requests on a connection (default 75000)
+
+  Channels:
+    :max-ws                     - bytes of a WebSocket message; a client that sends more is refused with 1009 (default 4 MiB)
+    :max-pending                - bytes of output that may wait for a client, nil or 0 for any number; beyond it a WebSocket is
+                                  closed with 1013, a stream cut (default 16 MiB)
+    :slow-client                - what `send!` does when more than 256 KiB wait: :close goes on, up to :max-pending;
+                                  :block waits until the client has taken most of it; :drop leaves WebSocket messages out
+                                  until then and returns true (default :close)
+    :ws-ping-interval           - milliseconds between pings to WebSocket clients, of which one that does not answer is taken
+                                  for gone; nil or 0 for none (default nil)
 
   Headers:
     :server-header              - value of the Server header, nil for none (default \"http-kit\")
@@ -199,15 +210,27 @@
   (websocket? [ch] "Returns true if the request asked for an upgrade to WebSocket.")
   (close [ch] "Closes the channel. Returns true, or false if it was closed before.")
   (send! [ch data] [ch data close-after-send?]
-    "Sends data, past all Ring middleware. Returns true, or false if the channel is closed.
+    "Sends data, past all Ring middleware. Returns true, or false if the channel is closed. Throws what is wrong with the
+    data; the channel is then as it was.
 
-    The first data sent is a response map, or just a body; later only bodies count. `close-after-send?` is true by
-    default for HTTP, false for WebSocket.")
-  (on-receive [ch callback] "Sets the function of a WebSocket message, a String or byte[].")
+    HTTP: the first data sent is a response map, or just a body; later only bodies count. `close-after-send?` is true by
+    default.
+
+    WebSocket: a String is a text message; a byte[], ByteBuffer or InputStream a binary one; a map stands for its `:body`;
+    nil is no message. A Frame$PingFrame or Frame$PongFrame of at most 125 bytes is sent as that. `close-after-send?` is
+    false by default.
+
+    True means accepted, not received; see `run-server`'s `:max-pending` and `:slow-client`.")
+  (on-receive [ch callback]
+    "Sets the function of a WebSocket message, a String or byte[]. It is called for one message after the other, in
+    order; what it throws is logged.")
   (on-ping [ch callback] "Sets the function of a WebSocket ping, a byte[]. The pong is sent before it is called.")
   (on-close [ch callback]
-    "Sets the function of the channel's end: `:server-close`, `:client-close`, or the name of a WebSocket close code.
-    It is called once, at once if the channel is closed already."))
+    "Sets the function of the channel's end. It is called once, at once if the channel is closed already, with
+    `:server-close`, for HTTP `:client-close`, or for a WebSocket the name of the close code: `:normal`, `:going-away` (also
+    when the client vanished), `:protocol-error`, `:unsupported`, `:no-status-received`, `:abnormal`,
+    `:invalid-payload-data`, `:policy-violation`, `:message-too-big`, `:mandatory-extension`, `:internal-server-error`,
+    `:tls-handshake` or `:unknown`."))
 
 (extend-type AsyncChannel
   Channel
@@ -218,10 +241,7 @@
     ([ch data] (.send ch data (not (.isWebSocket ch))))
     ([ch data close-after-send?] (.send ch data (boolean close-after-send?))))
   (on-receive [ch callback] (.setReceiveHandler ch callback))
-  (on-ping [ch callback]
-    (.setPingHandler ch (fn [data]
-                          (.send ch (Frame$PongFrame. data) false)
-                          (callback data))))
+  (on-ping [ch callback] (.setPingHandler ch callback))
   (on-close [ch callback] (.setCloseHandler ch callback)))
 
 ;;;; WebSocket handshakes
@@ -281,26 +301,35 @@
 
 ;;;; Handlers that answer through a channel
 
+(defn ^:no-doc handshake-refusal
+  "Returns the response to a request for an upgrade that is no valid handshake: the one given, or 426 if only the version
+  is another than ours (RFC 6455 section 4.4)."
+  [ring-req bad-request]
+  (if (websocket-handshake-check (assoc-in ring-req [:headers "sec-websocket-version"] "13"))
+    {:status 426 :headers {"Content-Type" "text/plain" "Sec-WebSocket-Version" "13"} :body "Sec-WebSocket-Version must be 13"}
+    bad-request))
+
 (defmacro with-channel
-  "Deprecated: prefer `as-channel`, which sets callbacks before the client's first message can come.
+  "Deprecated: prefer `as-channel`, which sets callbacks before it upgrades.
 
   Binds the request's channel to `ch-name`, upgrades it if the request asks for WebSocket, runs the body, and returns
-  the response that leaves the answer to the channel."
+  the response that leaves the answer to the channel. The client's messages wait until the body has set `on-receive`, or
+  the handler has returned."
   {:deprecated "http-kit 2.4.0"}
   [ring-req ch-name & body]
   `(let [request# ~ring-req
          ~ch-name (:async-channel request#)
          accept# (when (:websocket? request#) (websocket-handshake-check request#))]
      (if (and (:websocket? request#) (nil? accept#))
-       {:status 400 :body "Bad Sec-WebSocket-Key header"}
+       (handshake-refusal request# {:status 400 :body "Bad Sec-WebSocket-Key header"})
        (do
          (when accept#
            (send-checked-websocket-handshake! ~ch-name accept#))
          ~@body
          {:body ~ch-name}))))
 
-(defn- refuse-handshake [ch]
-  (send! ch {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"} true))
+(def ^:private bad-key
+  {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"})
 
 (defn as-channel
   "Returns the response that leaves the answer to the request's channel; upgrades the channel if the request asks for
@@ -309,10 +338,12 @@
   Options, called in this order before the function returns:
     :init               - (fn [ch]), before anything else
     :on-open            - (fn [ch]), when the channel is ready for `send!`
-    :on-handshake-error - (fn [ch]), in place of :on-open when the handshake is no good (default: answers 400)
+    :on-handshake-error - (fn [ch]), in place of :on-open when the handshake is no good (default: answers 400, or 426 if
+                          only the Sec-WebSocket-Version is not 13)
   and later:
-    :on-receive         - (fn [ch message]), for each WebSocket message, a String or byte[]
-    :on-ping            - (fn [ch data]), for each WebSocket ping, a byte[]
+    :on-receive         - (fn [ch message]), for each WebSocket message, a String or byte[]; perhaps while :on-open
+                          still runs
+    :on-ping            - (fn [ch data]), for each WebSocket ping, a byte[]; the pong has been sent
     :on-close           - (fn [ch status]), once; see `on-close`"
   [ring-req {:keys [init on-receive on-ping on-close on-open on-handshake-error]}]
   (when-let [ch (:async-channel ring-req)]
@@ -328,6 +359,8 @@
                      (org.httpkit.server/on-ping ch #(on-ping ch %)))
                    (send-checked-websocket-handshake! ch accept)
                    (call on-open))
-        (:websocket? ring-req) (call (or on-handshake-error refuse-handshake))
+        (:websocket? ring-req) (if on-handshake-error
+                                 (on-handshake-error ch)
+                                 (send! ch (handshake-refusal ring-req bad-key) true))
         :else (call on-open))
       {:body ch})))

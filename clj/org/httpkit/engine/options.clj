@@ -7,7 +7,7 @@
   (:import (java.util.concurrent ExecutorService)
            (org.httpkit.engine Configuration)
            (org.httpkit.logger ContextLogger EventLogger EventNames)
-           (org.httpkit.server HttpServer Telemetry)))
+           (org.httpkit.server HttpServer SlowClient Telemetry)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -36,8 +36,8 @@
       (>= (double value) minimum) (long value)
       :else (refuse option accepted value))))
 
-(defn- timeout
-  "Returns the option in milliseconds; nil and 0 both mean that there is none."
+(defn- optional
+  "Returns the option; nil and 0 both mean that there is none."
   ^long [options option default]
   (if (nil? (get options option default))
     0
@@ -105,6 +105,11 @@
   ^long [options]
   (integer options :in-place-budget 200 1))
 
+(defn slow-client
+  "Returns what `send!` does when a client takes too little."
+  ^SlowClient [options]
+  (choice options :slow-client :close {:close SlowClient/CLOSE :block SlowClient/BLOCK :drop SlowClient/DROP}))
+
 (defn- trusted-proxies [options]
   (let [value (:trusted-proxies options)]
     (if (and (or (nil? value) (sequential? value) (set? value)) (every? string? value))
@@ -126,8 +131,6 @@
 (defn configuration
   "Returns everything but the address, which `org.httpkit.engine.address` adds."
   ^Configuration [options]
-  ;; Checked now, used where WebSocket messages are read.
-  (integer options :max-ws 4194304 0)
   (let [max-line (integer options :max-line 8192 1)
         max-headers (integer options :max-headers 128 1)]
     (when (> max-headers 256)
@@ -135,12 +138,15 @@
     (doto (Configuration.)
       (.limits (integer options :max-body 8388608 0) (int max-line) (int (max (long least-head-bytes) max-line))
                (int max-headers) (int (integer options :max-connections 0 0)))
-      (.timeouts (int (timeout options :header-timeout 30000))
-                 (int (timeout options :body-timeout 60000))
-                 (int (timeout options :write-timeout 60000))
-                 (int (timeout options :keep-alive-timeout 75000)))
+      (.timeouts (int (optional options :header-timeout 30000))
+                 (int (optional options :body-timeout 60000))
+                 (int (optional options :write-timeout 60000))
+                 (int (optional options :keep-alive-timeout 75000)))
       (.clientAddress (int (choice options :proxy-protocol :disable {:disable 0 :enable 1 :optional 2}))
                       (boolean (get options :legacy-unsafe-remote-addr? true))
                       (trusted-proxies options))
+      (.channels (int (integer options :max-ws 4194304 0))
+                 (int (optional options :max-pending 16777216))
+                 (int (optional options :ws-ping-interval nil)))
       (.dispatch (int (dispatch options)) (int (in-place-budget options)))
       (.serverHeader (server-header options)))))

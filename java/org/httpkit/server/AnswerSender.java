@@ -226,7 +226,7 @@ final class AnswerSender {
         }
         Object response = RT.map(Keywords.STATUS, status, Keywords.HEADERS, headers, Keywords.BODY, body);
         BodyOutputStream stream = new BodyOutputStream(application, channel, head);
-        Runnable writing = () -> application.write(bodyWriter, body, response, stream, channel, claimed);
+        ServerTask writing = () -> application.write(bodyWriter, body, response, stream, channel, claimed);
         if (worker == null) {
             writing.run();
         } else {

@@ -4,6 +4,7 @@ import clojure.lang.IFn;
 import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
 import java.util.Map;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Keywords;
@@ -22,27 +23,35 @@ public final class AsyncChannel {
     private static final int OPEN = 0;
     /** The head of an answer has been sent by {@code send!}; pieces follow. */
     private static final int STREAMING = 1;
+    /** An upgrade is on its way to the engine, under the lock. */
+    private static final int UPGRADING = 2;
+    /** It is a WebSocket. */
+    private static final int UPGRADED = 3;
     /** The handler has returned the answer. */
-    static final int ANSWERED = 2;
+    static final int ANSWERED = 4;
     /** Ended by {@code send!} or {@code close}. */
-    private static final int CLOSED = 3;
-    /** The connection has gone. */
-    private static final int LOST = 4;
+    private static final int CLOSED = 5;
+    /** The connection has gone, or the client has closed its WebSocket. */
+    private static final int LOST = 6;
 
-    /** What became of data given to {@code send!}. */
-    private static final int REFUSED = 0;
-    private static final int SENT = 1;
-    private static final int ENDED = 2;
+    /** Beside the engine's answers: the data have been sent, and the channel has ended with them. */
+    private static final int ENDED = 3;
+    /** In place of an engine's answer: nothing was sent, because it is a WebSocket. */
+    private static final int IS_UPGRADED = -1;
+
+    private static final int SWITCHING_PROTOCOLS = 101;
 
     private static final byte[] NOTHING = {};
     private static final VarHandle STATE;
     private static final VarHandle CALLBACKS;
+    private static final VarHandle WINDOW;
 
     static {
         try {
             MethodHandles.Lookup lookup = MethodHandles.lookup();
             STATE = lookup.findVarHandle(AsyncChannel.class, "state", int.class);
             CALLBACKS = lookup.findVarHandle(AsyncChannel.class, "callbacks", ChannelCallbacks.class);
+            WINDOW = lookup.findVarHandle(AsyncChannel.class, "window", Window.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
@@ -52,21 +61,30 @@ public final class AsyncChannel {
     private final long connection;
     private final int exchange;
     private final boolean head;
-    private final boolean webSocket;
+    private final boolean upgradeAsked;
     private final String method;
     private final String uri;
     private volatile int state;
     /** Made when the first is set: most exchanges have none. */
     private volatile ChannelCallbacks callbacks;
+    /** Made with the handshake. */
+    private volatile WebSocket webSocket;
+    /** Made when a sender first has to wait. */
+    private volatile Window window;
+    private volatile boolean handlerReturned;
 
     AsyncChannel(RingApplication application, long connection, int exchange, RequestReader request) {
         this.application = application;
         this.connection = connection;
         this.exchange = exchange;
         this.head = request.isHead();
-        this.webSocket = request.isWebSocket();
+        this.upgradeAsked = request.isWebSocket();
         this.method = request.method();
         this.uri = request.uri();
+    }
+
+    RingApplication application() {
+        return application;
     }
 
     long connection() {
@@ -90,7 +108,7 @@ public final class AsyncChannel {
     boolean claim(int next) {
         boolean claimed = STATE.compareAndSet(this, OPEN, next);
         if (claimed && next == ANSWERED && callbacks != null) {
-            application.unregister(this, new Watcher());
+            application.unregister(this, new Watcher(this));
         }
         return claimed;
     }
@@ -105,16 +123,24 @@ public final class AsyncChannel {
         return state != OPEN;
     }
 
-    /** Returns true if an answer was given, or begun, through {@code send!} or {@code close}. */
+    /** Returns true if an answer was given, or begun, through {@code send!}, {@code close} or a handshake. */
     boolean isAnsweredThroughChannel() {
         int now = state;
-        return now == STREAMING || now == CLOSED;
+        return now != OPEN && now != ANSWERED && now != LOST;
     }
 
     /** The handler returned this channel as its response: from now on news of the connection matter. */
     void hijack() {
         if (state == OPEN || state == STREAMING) {
             watch();
+        }
+    }
+
+    /** The handler has returned: nobody is left to set the callbacks that the client's first messages wait for. */
+    void handlerReturned() {
+        if (upgradeAsked) {
+            handlerReturned = true;
+            openQueue();
         }
     }
 
@@ -125,22 +151,55 @@ public final class AsyncChannel {
 
     /** Returns true if the request asked for an upgrade to WebSocket. */
     public boolean isWebSocket() {
-        return webSocket;
+        return upgradeAsked;
     }
 
     /**
      * Sends data and, with {@code close}, ends the answer. Returns false if the channel has ended. Throws what is wrong with the data;
-     * the channel is then as it was.
+     * the channel is then as it was. A client that takes less than it is sent is treated as the option {@code :slow-client} says.
      */
     public boolean send(Object data, boolean close) throws IOException {
+        switch (application.slowClient()) {
+            case BLOCK:
+                return sendBlocking(data, close, 0);
+            case DROP:
+                return sendUnlessFull(data, close);
+            default:
+                return transmit(data, close) != Native.NOT_OPEN;
+        }
+    }
+
+    /**
+     * As {@link #send}, but waits until the data are within the window of what may wait for the client, whatever the option says. Returns
+     * false if the channel has ended, also meanwhile. Throws IOException after {@code timeoutMillis} (0: never). Does not wait with
+     * {@code close}, as nothing follows.
+     */
+    public boolean sendBlocking(Object data, boolean close, long timeoutMillis) throws IOException {
+        int before = Window.count(window);
+        int sent = transmit(data, close);
+        return sent == Native.FULL ? window().await(before, timeoutMillis) : sent != Native.NOT_OPEN;
+    }
+
+    /**
+     * As {@link #send}, without waiting: calls {@code accepted} with nothing once the data are within the window of what may wait for the
+     * client, perhaps before this returns, or {@code failed} with a Throwable if that is never to be.
+     */
+    public void sendThen(Object data, boolean close, IFn accepted, IFn failed) {
+        int before = Window.count(window);
         int sent;
-        synchronized (this) {
-            sent = state == OPEN ? sendFirst(data, close) : sendMore(data, close);
+        try {
+            sent = transmit(data, close);
+        } catch (Throwable failure) {
+            failed.invoke(failure);
+            return;
         }
-        if (sent == ENDED) {
-            ended(CloseStatus.SERVER, CloseStatus.SERVER, "");
+        if (sent == Native.FULL) {
+            // The engine's thread, which brings the news, runs nothing of the user's.
+            window().whenRoom(before).thenAccept(open -> application.execute(
+                () -> application.report("send! callback", () -> report(open, accepted, failed))));
+        } else {
+            report(sent != Native.NOT_OPEN, accepted, failed);
         }
-        return sent != REFUSED;
     }
 
     /** Ends the channel. Returns false if it had ended before. */
@@ -148,7 +207,10 @@ public final class AsyncChannel {
         return serverClose(status, "");
     }
 
-    /** Ends the channel; a WebSocket with this code and reason. Returns false if it had ended before. */
+    /**
+     * Ends the channel; a WebSocket with this code and reason, nil for none. Returns false if it had ended before. A code that no Close
+     * frame may carry, or a reason of more than 123 bytes, is an IllegalArgumentException and changes nothing.
+     */
     public boolean serverClose(int status, String reason) {
         synchronized (this) {
             if (STATE.compareAndSet(this, STREAMING, CLOSED)) {
@@ -156,25 +218,42 @@ public final class AsyncChannel {
             } else if (STATE.compareAndSet(this, OPEN, CLOSED)) {
                 // Without a head there is nothing a client could make sense of.
                 Native.abort(connection, exchange);
-            } else {
+            } else if (state != UPGRADED || !closeWebSocket(status, reason)) {
                 return false;
             }
         }
-        ended(CloseStatus.SERVER, status, reason);
+        ended(status, reason);
         return true;
     }
 
     /** Upgrades the connection to WebSocket with these response headers. */
     public void sendHandshake(Map<String, Object> headers) {
-        throw new UnsupportedOperationException("WebSocket is not supported yet");
+        sendHandshake(headers, UpgradeOptions.DEFAULT);
+    }
+
+    /** Upgrades the connection to WebSocket with these response headers. Does nothing if the channel has been answered, or has ended. */
+    public void sendHandshake(Map<String, Object> headers, UpgradeOptions options) {
+        ResponseWriter writer = ResponseWriter.acquire();
+        try {
+            writer.head(SWITCHING_PROTOCOLS, headers);
+            writer.finishHead();
+            synchronized (this) {
+                if (claim(UPGRADING)) {
+                    upgrade(writer, options);
+                }
+            }
+        } finally {
+            writer.release();
+        }
     }
 
     /** Sets the callback for WebSocket messages, which gets a String or a byte[]. */
     public void setReceiveHandler(IFn callback) {
         callbacks().setReceive(callback);
+        openQueue();
     }
 
-    /** Sets the callback for WebSocket pings, which gets a byte[]. */
+    /** Sets the callback for WebSocket pings, which gets a byte[]. The pong has been sent, unless {@link UpgradeOptions} say otherwise. */
     public void setPingHandler(IFn callback) {
         callbacks().setPing(callback);
     }
@@ -182,6 +261,14 @@ public final class AsyncChannel {
     /** Sets the callback for WebSocket pongs, which gets a byte[]. */
     public void setPongHandler(IFn callback) {
         callbacks().setPong(callback);
+    }
+
+    /**
+     * Sets the callback for what goes wrong, which gets a Throwable: what a message callback threw, which is then not logged, or before the
+     * close callbacks a {@link ProtocolException}.
+     */
+    public void setErrorHandler(IFn callback) {
+        callbacks().setError(callback);
     }
 
     /** Sets the callback for the end of the channel, which gets a keyword. It is called at once if the channel has ended. */
@@ -208,6 +295,110 @@ public final class AsyncChannel {
         return Native.localAddress(connection) + "<->" + Native.remoteAddress(connection);
     }
 
+    ChannelCallbacks callbacks() {
+        ChannelCallbacks set = callbacks;
+        if (set == null) {
+            CALLBACKS.compareAndSet(this, (ChannelCallbacks) null, new ChannelCallbacks());
+            set = callbacks;
+        }
+        return set;
+    }
+
+    /** The engine has room for more output. Also made here: a sender may not have found out yet that there was none. */
+    void writable() {
+        window().open();
+    }
+
+    /** The connection has gone before the answer was complete. */
+    void lose(int cause) {
+        if (STATE.compareAndSet(this, OPEN, LOST) || STATE.compareAndSet(this, STREAMING, LOST)) {
+            int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : CloseStatus.CLIENT;
+            release();
+            application.execute(() -> application.reportCloseErrors(() -> ended(status, status, "")));
+        }
+    }
+
+    /** The WebSocket's connection has gone. Returns false if the channel had ended. */
+    boolean loseWebSocket() {
+        if (!leaveWebSocket(LOST)) {
+            return false;
+        }
+        release();
+        return true;
+    }
+
+    /** Closes the WebSocket from this side; {@link #ended} is to follow. Returns false if it had ended. */
+    boolean closeWebSocket(int code, String reason) {
+        return webSocket.close(code, reason) && leaveWebSocket(CLOSED);
+    }
+
+    /** Tells everybody that this side has ended the channel. */
+    void ended(int code, String reason) {
+        ended(CloseStatus.SERVER, code, reason);
+    }
+
+    private void ended(int status, int code, String reason) {
+        release();
+        Runnable onClose = callbacks().end(status, code, reason == null ? "" : reason);
+        if (onClose != null) {
+            onClose.run();
+        }
+    }
+
+    private void release() {
+        application.unregister(this, new Watcher(this));
+        application.unregister(webSocket);
+        Window made = window;
+        if (made != null) {
+            made.close();
+        }
+    }
+
+    /** The state may still become UPGRADED on the thread that sends the handshake. */
+    private boolean leaveWebSocket(int next) {
+        return STATE.compareAndSet(this, UPGRADED, next)
+            || STATE.compareAndSet(this, UPGRADING, next)
+            || STATE.compareAndSet(this, UPGRADED, next);
+    }
+
+    private boolean sendUnlessFull(Object data, boolean close) throws IOException {
+        Window made = window;
+        if (state == UPGRADED && made != null && made.isFull()) {
+            return !close || serverClose(CloseStatus.NORMAL);
+        }
+        int before = Window.count(made);
+        int sent = transmit(data, close);
+        if (sent == Native.FULL) {
+            window().whenRoom(before);
+        }
+        return sent != Native.NOT_OPEN;
+    }
+
+    /** Sends data without regard to what the client takes. Returns the engine's answer, or ENDED. */
+    private int transmit(Object data, boolean close) throws IOException {
+        int sent = state == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
+        if (sent == ENDED) {
+            ended(CloseStatus.SERVER, "");
+        }
+        if (sent != IS_UPGRADED) {
+            return sent;
+        }
+        sent = MessageSender.send(this, data);
+        if (close && sent != Native.NOT_OPEN) {
+            serverClose(CloseStatus.NORMAL);
+            return ENDED;
+        }
+        return sent;
+    }
+
+    private synchronized int transmitHttp(Object data, boolean close) throws IOException {
+        // An upgrade that was under way is complete once the lock is free.
+        if (state == UPGRADED) {
+            return IS_UPGRADED;
+        }
+        return state == OPEN ? sendFirst(data, close) : sendMore(data, close);
+    }
+
     private int sendFirst(Object data, boolean close) throws IOException {
         Object status = null;
         Object headers = null;
@@ -219,83 +410,90 @@ public final class AsyncChannel {
             body = response.get(Keywords.BODY);
         }
         int code = ResponseWriter.status(status);
-        if (close || head || webSocket || AnswerSender.hasNoBody(code)) {
+        if (close || head || upgradeAsked || AnswerSender.hasNoBody(code)) {
             int sent = application.sender().answer(this, null, CLOSED, true, status, headers, body);
-            return sent == AnswerSender.IGNORED ? REFUSED : ENDED;
+            return sent == AnswerSender.IGNORED ? Native.NOT_OPEN : ENDED;
         }
-        if (!StreamSender.start(this, STREAMING, code, headers, body)) {
-            return REFUSED;
+        ByteBuffer content = StreamSender.content(body);
+        if (!StreamSender.start(this, STREAMING, code, headers)) {
+            return Native.NOT_OPEN;
         }
+        // Before the body: it may fill the window, and nobody would hear of the room that follows.
         watch();
-        return SENT;
+        return StreamSender.send(this, content, false);
     }
 
     private int sendMore(Object data, boolean close) throws IOException {
         if (isClosed()) {
-            return REFUSED;
+            return Native.NOT_OPEN;
         }
-        if (!StreamSender.send(this, data instanceof Map ? ((Map<?, ?>) data).get(Keywords.BODY) : data, close)) {
-            // The engine's news of the loss is on its way; on-close is its business.
-            return REFUSED;
-        }
-        return close && STATE.compareAndSet(this, STREAMING, CLOSED) ? ENDED : SENT;
+        Object body = data instanceof Map ? ((Map<?, ?>) data).get(Keywords.BODY) : data;
+        int sent = StreamSender.send(this, StreamSender.content(body), close);
+        // When the client has gone the engine's news of it is on its way; on-close is its business.
+        return close && sent != Native.NOT_OPEN && STATE.compareAndSet(this, STREAMING, CLOSED) ? ENDED : sent;
     }
 
-    private void ended(int status, int code, String reason) {
-        application.unregister(this, new Watcher());
-        callbacks().closed(status, code, reason);
+    private void upgrade(ResponseWriter headers, UpgradeOptions options) {
+        WebSocket socket = new WebSocket(this, options);
+        webSocket = socket;
+        if (!upgradeAsked || handlerReturned || socket.callback(Application.MESSAGE_TEXT) != null) {
+            socket.openQueue();
+        }
+        application.register(socket);
+        int upgraded;
+        try {
+            upgraded = Native.upgrade(connection, exchange, headers.block(), headers.length(),
+                options.flags, options.maxMessage, options.idleMillis);
+        } catch (Throwable failure) {
+            application.unregister(socket);
+            webSocket = null;
+            unclaim(UPGRADING);
+            throw failure;
+        }
+        application.unregister(this, new Watcher(this));
+        STATE.compareAndSet(this, UPGRADING, UPGRADED);
+        if (upgraded == Native.NOT_OPEN) {
+            socket.closed(Application.CLOSED_LOST, CloseStatus.ABNORMAL, "");
+        }
     }
 
-    private ChannelCallbacks callbacks() {
-        ChannelCallbacks set = callbacks;
-        if (set == null) {
-            CALLBACKS.compareAndSet(this, (ChannelCallbacks) null, new ChannelCallbacks());
-            set = callbacks;
+    private void openQueue() {
+        WebSocket socket = webSocket;
+        if (socket != null) {
+            socket.openQueue();
         }
-        return set;
+    }
+
+    private Window window() {
+        Window made = window;
+        if (made == null) {
+            WINDOW.compareAndSet(this, (Window) null, new Window());
+            made = window;
+            if (isClosed()) {
+                made.close();
+            }
+        }
+        return made;
+    }
+
+    private static void report(boolean open, IFn accepted, IFn failed) {
+        if (open) {
+            accepted.invoke();
+        } else {
+            failed.invoke(new IOException("The channel is closed"));
+        }
     }
 
     /** Hears of the connection's end from now on, also if it is in the past: the engine reports it only once. */
     private void watch() {
-        Watcher watcher = new Watcher();
+        Watcher watcher = new Watcher(this);
         if (!application.registerIfAbsent(this, watcher)) {
             return;
         }
         if (isClosed()) {
             application.unregister(this, watcher);
         } else if (!Native.watch(connection, exchange)) {
-            watcher.closed(Application.CAUSE_CLIENT);
-        }
-    }
-
-    /** Waits for the loss of the connection. Equal to the channel's other watchers, so that none needs to be kept. */
-    private final class Watcher implements ExchangeListener {
-        @Override
-        public boolean equals(Object other) {
-            return other instanceof Watcher && ((Watcher) other).channel() == channel();
-        }
-
-        @Override
-        public int hashCode() {
-            return System.identityHashCode(channel());
-        }
-
-        private AsyncChannel channel() {
-            return AsyncChannel.this;
-        }
-
-        @Override
-        public void writable() {
-            // send! does not wait for room.
-        }
-
-        @Override
-        public void closed(int cause) {
-            if (STATE.compareAndSet(AsyncChannel.this, OPEN, LOST)
-                || STATE.compareAndSet(AsyncChannel.this, STREAMING, LOST)) {
-                int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : CloseStatus.CLIENT;
-                application.execute(() -> application.reportCloseErrors(() -> ended(status, status, "")));
-            }
+            lose(Application.CAUSE_CLIENT);
         }
     }
 }

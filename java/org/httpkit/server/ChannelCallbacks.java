@@ -1,6 +1,7 @@
 package org.httpkit.server;
 
 import clojure.lang.IFn;
+import org.httpkit.engine.Application;
 
 /**
  * The callbacks of one channel, each set at most once, and how the channel ended.
@@ -9,9 +10,10 @@ import clojure.lang.IFn;
  * lock, as they are user code.
  */
 final class ChannelCallbacks {
-    private IFn receive;
-    private IFn ping;
-    private IFn pong;
+    private volatile IFn receive;
+    private volatile IFn ping;
+    private volatile IFn pong;
+    private volatile IFn error;
     private IFn close;
     private IFn closeRing;
     private boolean closed;
@@ -56,34 +58,57 @@ final class ChannelCallbacks {
         callback.invoke(ringStatus, reason);
     }
 
+    synchronized void setError(IFn callback) {
+        refuseSecond("error", error);
+        error = callback;
+    }
+
+    /** Returns the callback for messages of this kind, a MESSAGE constant of Application, or null. */
+    IFn message(int opcode) {
+        switch (opcode) {
+            case Application.MESSAGE_PING:
+                return ping;
+            case Application.MESSAGE_PONG:
+                return pong;
+            default:
+                return receive;
+        }
+    }
+
+    /** Returns the callback for what goes wrong, or null. */
+    IFn error() {
+        return error;
+    }
+
     synchronized boolean hasClose() {
         return close != null || closeRing != null;
     }
 
-    /** Ends the channel: {@code on-close} callbacks get {@code closeStatus}, Ring listeners {@code code} and {@code text}. */
-    void closed(int closeStatus, int code, String text) {
-        IFn onClose;
-        IFn onCloseRing;
-        synchronized (this) {
-            if (closed) {
-                return;
-            }
-            closed = true;
-            status = closeStatus;
-            ringStatus = code;
-            reason = text;
-            onClose = close;
-            onCloseRing = closeRing;
+    /**
+     * Ends the channel: {@code on-close} callbacks get {@code closeStatus}, Ring listeners {@code code} and {@code text}. Returns what calls
+     * those that are set, or null if none is.
+     */
+    synchronized Runnable end(int closeStatus, int code, String text) {
+        if (closed) {
+            return null;
         }
-        try {
-            if (onClose != null) {
-                onClose.invoke(CloseStatus.keyword(closeStatus));
+        closed = true;
+        status = closeStatus;
+        ringStatus = code;
+        reason = text;
+        IFn onClose = close;
+        IFn onCloseRing = closeRing;
+        return onClose == null && onCloseRing == null ? null : () -> {
+            try {
+                if (onClose != null) {
+                    onClose.invoke(CloseStatus.keyword(closeStatus));
+                }
+            } finally {
+                if (onCloseRing != null) {
+                    onCloseRing.invoke(code, text);
+                }
             }
-        } finally {
-            if (onCloseRing != null) {
-                onCloseRing.invoke(code, text);
-            }
-        }
+        };
     }
 
     private static void refuseSecond(String kind, IFn existing) {

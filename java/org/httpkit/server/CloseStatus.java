@@ -1,6 +1,7 @@
 package org.httpkit.server;
 
 import clojure.lang.Keyword;
+import org.httpkit.engine.Application;
 
 /** How a channel ended, as on-close callbacks hear it: http-kit's keywords for its own causes and the codes of RFC 6455. */
 final class CloseStatus {
@@ -10,6 +11,12 @@ final class CloseStatus {
     private static final Keyword SERVER_CLOSE = Keyword.intern("server-close");
     private static final Keyword CLIENT_CLOSE = Keyword.intern("client-close");
     private static final Keyword UNKNOWN = Keyword.intern("unknown");
+    /** What http-kit reports of a client that vanished, where others report 1006. */
+    static final int GOING_AWAY = 1001;
+    static final int NORMAL = 1000;
+    static final int ABNORMAL = 1006;
+    static final int OVERLOADED = 1013;
+
     private static final int FIRST_CODE = 1000;
     /** By code from 1000; null where http-kit knows no name. */
     private static final String[] NAMES = {
@@ -19,6 +26,18 @@ final class CloseStatus {
     };
 
     private CloseStatus() {
+    }
+
+    /** Returns the status of a WebSocket that ended by one of the CLOSED kinds of Application, with this code. */
+    static int of(int kind, int code) {
+        switch (kind) {
+            case Application.CLOSED_SERVER:
+                return SERVER;
+            case Application.CLOSED_LOST:
+                return GOING_AWAY;
+            default:
+                return code;
+        }
     }
 
     /** Returns the keyword for a status. */

@@ -63,35 +63,75 @@ public final class Dispatcher {
         }
     }
 
-    /** Submits a handler. Throws RejectedExecutionException when the pool, or the bound, takes no more. */
-    void submit(int route, Runnable handler) throws RejectedExecutionException {
-        if (admitted != null && !admitted.tryAcquire()) {
-            throw new RejectedExecutionException("As many handlers run and wait as may");
-        }
+    /**
+     * Submits a task that calls handlers one after the other, each between {@link #begin} and {@link #observe}. Throws
+     * RejectedExecutionException when the pool, or the bound, takes no more.
+     */
+    void submit(ServerTask handlers) throws RejectedExecutionException {
+        admit();
         try {
-            executor.execute(mode == Configuration.DISPATCH_POOL ? handler : () -> run(route, handler));
+            executor.execute(running == null ? handlers : (ServerTask) () -> runBounded(handlers));
         } catch (RejectedExecutionException rejection) {
-            if (admitted != null) {
-                admitted.release();
-            }
+            dismiss();
             throw rejection;
         }
     }
 
-    /** Runs a handler and tells the engine whether its route would do in place. */
+    /** Returns the time at which a handler begins, where that matters. */
+    long begin() {
+        return mode == Configuration.DISPATCH_ADAPTIVE ? System.nanoTime() : 0;
+    }
+
+    /** A handler that ran on the pool has ended: tells the engine whether its route would do in place. */
+    void observe(int route, long begun) {
+        if (mode == Configuration.DISPATCH_ADAPTIVE) {
+            Native.observe(route, System.nanoTime() - begun <= budgetNanos);
+        }
+    }
+
+    /** Submits a handler. Throws RejectedExecutionException when the pool, or the bound, takes no more. */
+    void submit(int route, Runnable handler) throws RejectedExecutionException {
+        admit();
+        try {
+            executor.execute(mode == Configuration.DISPATCH_POOL ? handler : () -> run(route, handler));
+        } catch (RejectedExecutionException rejection) {
+            dismiss();
+            throw rejection;
+        }
+    }
+
     private void run(int route, Runnable handler) {
+        runBounded(() -> {
+            long begun = begin();
+            try {
+                handler.run();
+            } finally {
+                observe(route, begun);
+            }
+        });
+    }
+
+    private void runBounded(Runnable task) {
         if (running != null) {
             // An interrupt stays set: it is for the handler.
             running.acquireUninterruptibly();
         }
-        long begun = System.nanoTime();
         try {
-            handler.run();
+            task.run();
         } finally {
-            if (mode == Configuration.DISPATCH_ADAPTIVE) {
-                Native.observe(route, System.nanoTime() - begun <= budgetNanos);
-            }
             leave();
+        }
+    }
+
+    private void admit() {
+        if (admitted != null && !admitted.tryAcquire()) {
+            throw new RejectedExecutionException("As many handlers run and wait as may");
+        }
+    }
+
+    private void dismiss() {
+        if (admitted != null) {
+            admitted.release();
         }
     }
 }

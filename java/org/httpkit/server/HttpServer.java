@@ -106,7 +106,7 @@ public final class HttpServer {
         application.executor().shutdown();
         finalStats = stats();
         Native.close(id);
-        application.executor().shutdownNow();
+        application.executeLeftOver(application.executor().shutdownNow());
         Worker.interruptAll(application);
         stopped.countDown();
         interrupted |= joinUninterruptibly();

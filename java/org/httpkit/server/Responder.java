@@ -22,17 +22,20 @@ final class Responder {
     private final AnswerSender sender;
     private final Telemetry telemetry;
     private final boolean exposeErrors;
+    /** Null where no response asks for a WebSocket. */
+    private final WebSocketResponse webSocketResponse;
     private final boolean ringSpec;
 
-    Responder(AnswerSender sender, Telemetry telemetry, boolean exposeErrors, boolean ringSpec) {
+    Responder(AnswerSender sender, Telemetry telemetry, boolean exposeErrors, WebSocketResponse webSocketResponse, boolean ringSpec) {
         this.sender = sender;
         this.telemetry = telemetry;
         this.exposeErrors = exposeErrors;
+        this.webSocketResponse = webSocketResponse;
         this.ringSpec = ringSpec;
     }
 
     /** Answers with what a handler returned. */
-    int respond(AsyncChannel channel, Object result, Worker worker) {
+    int respond(AsyncChannel channel, Object request, Object result, Worker worker) {
         try {
             if (result == null) {
                 if (ringSpec) {
@@ -42,6 +45,11 @@ final class Responder {
                 return counted(channel, sent, telemetry.names().serverStatus404);
             }
             Map<?, ?> response = (Map<?, ?>) result;
+            if (webSocketResponse != null && channel.isWebSocket() && webSocketResponse.isUpgrade(response)) {
+                webSocketResponse.upgrade(channel, request, response);
+                channel.hijack();
+                return 0;
+            }
             Object body = response.get(Keywords.BODY);
             if (body instanceof AsyncChannel) {
                 ((AsyncChannel) body).hijack();

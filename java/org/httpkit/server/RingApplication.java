@@ -3,6 +3,7 @@ package org.httpkit.server;
 import clojure.lang.IFn;
 import clojure.lang.IPersistentMap;
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.CountDownLatch;
@@ -38,13 +39,15 @@ public final class RingApplication extends Application {
     private final Telemetry telemetry;
     private final AnswerSender sender;
     private final Responder responder;
+    private final SlowClient slowClient;
     private final ConcurrentMap<ExchangeKey, ExchangeListener> listeners = new ConcurrentHashMap<>();
+    private final ConcurrentMap<ExchangeKey, WebSocket> webSockets = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
     private Executor overflow;
 
     /**
      * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
-     * writes itself. With {@code ringSpec}, what Ring's SPEC and http-kit do differently is done Ring's way.
+     * writes itself, {@code webSocketResponse} where no response asks for a WebSocket. With {@code ringSpec}, what Ring's SPEC and http-kit do differently is done Ring's way.
      */
     public RingApplication(
         IFn handler,
@@ -54,6 +57,8 @@ public final class RingApplication extends Application {
         boolean legacyContentLength,
         boolean exposeErrors,
         BodyWriter bodyWriter,
+        WebSocketResponse webSocketResponse,
+        SlowClient slowClient,
         boolean ringSpec,
         ClassLoader classLoader) {
         super(classLoader);
@@ -64,11 +69,21 @@ public final class RingApplication extends Application {
         this.executor = dispatcher.executor();
         this.telemetry = telemetry;
         this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter, ringSpec);
-        this.responder = new Responder(sender, telemetry, exposeErrors, ringSpec);
+        this.responder = new Responder(sender, telemetry, exposeErrors, webSocketResponse, ringSpec);
+        this.slowClient = slowClient;
     }
 
     ExecutorService executor() {
         return executor;
+    }
+
+    Dispatcher dispatcher() {
+        return dispatcher;
+    }
+
+    /** Returns what becomes of data for a client that takes too little. */
+    SlowClient slowClient() {
+        return slowClient;
     }
 
     Telemetry telemetry() {
@@ -103,24 +118,37 @@ public final class RingApplication extends Application {
 
     private int handle(AsyncChannel channel, IPersistentMap request, Worker worker) {
         if (ringAsync) {
-            new RingCompletion(responder, channel).run(handler, request);
+            new RingCompletion(responder, channel, request).run(handler);
             return 0;
         }
-        Object response;
         try {
-            response = handler.invoke(request);
-        } catch (Throwable failure) {
-            return responder.fail(channel, failure, worker);
+            Object response;
+            try {
+                response = handler.invoke(request);
+            } catch (Throwable failure) {
+                return responder.fail(channel, failure, worker);
+            }
+            return responder.respond(channel, request, response, worker);
+        } finally {
+            channel.handlerReturned();
         }
-        return responder.respond(channel, response, worker);
     }
 
     /** Runs a task of the server's own on the pool, or on threads kept for such tasks when the pool takes no more. */
-    void execute(Runnable task) {
+    void execute(ServerTask task) {
         try {
             executor.execute(task);
         } catch (RejectedExecutionException rejection) {
             overflow().execute(task);
+        }
+    }
+
+    /** Runs those of the tasks the pool was shut down with that are the server's own: an on-close is owed to whoever has set it. */
+    void executeLeftOver(List<Runnable> tasks) {
+        for (Runnable task : tasks) {
+            if (task instanceof ServerTask) {
+                overflow().execute(task);
+            }
         }
     }
 
@@ -141,6 +169,17 @@ public final class RingApplication extends Application {
 
     boolean registerIfAbsent(AsyncChannel channel, ExchangeListener listener) {
         return listeners.putIfAbsent(new ExchangeKey(channel.connection(), channel.exchange()), listener) == null;
+    }
+
+    void register(WebSocket socket) {
+        webSockets.put(new ExchangeKey(socket.connection(), socket.exchange()), socket);
+    }
+
+    /** Takes the WebSocket out, if it is one. */
+    void unregister(WebSocket socket) {
+        if (socket != null) {
+            webSockets.remove(new ExchangeKey(socket.connection(), socket.exchange()), socket);
+        }
     }
 
     /** Takes the listener out; another that has taken its place stays. */
@@ -176,12 +215,20 @@ public final class RingApplication extends Application {
         }
     }
 
-    /** Runs close callbacks where no caller is left to hear of their failure. */
-    void reportCloseErrors(Runnable callbacks) {
+    /** Runs callbacks where no caller is left to hear of their failure. Returns false if they failed. */
+    boolean report(String what, Runnable callbacks) {
         try {
             callbacks.run();
+            return true;
         } catch (Throwable failure) {
-            telemetry.error("on close handler", failure);
+            telemetry.error(what, failure);
+            return false;
+        }
+    }
+
+    /** Runs close callbacks where no caller is left to hear of their failure. */
+    void reportCloseErrors(Runnable callbacks) {
+        if (!report("on close handler", callbacks)) {
             telemetry.event(telemetry.names().serverChannelCloseError);
         }
     }
@@ -194,19 +241,29 @@ public final class RingApplication extends Application {
     @Override
     protected int message(
         Worker worker, long connection, int exchange, int kind, int route, Object payload, int length) {
-        return GO_ON;
+        WebSocket socket = webSockets.get(new ExchangeKey(connection, exchange));
+        return socket == null ? GO_ON : socket.message(worker, kind, route, payload, length);
     }
 
     @Override
     protected void webSocketClosed(long connection, int exchange, int kind, int code, String reason) {
-        // No exchange is upgraded yet.
+        WebSocket socket = webSockets.remove(new ExchangeKey(connection, exchange));
+        if (socket != null) {
+            socket.closed(kind, code, reason);
+        }
     }
 
     @Override
     protected void writable(long connection, int exchange) {
-        ExchangeListener listener = listeners.get(new ExchangeKey(connection, exchange));
+        ExchangeKey key = new ExchangeKey(connection, exchange);
+        ExchangeListener listener = listeners.get(key);
         if (listener != null) {
             listener.writable();
+            return;
+        }
+        WebSocket socket = webSockets.get(key);
+        if (socket != null) {
+            socket.writable();
         }
     }
 

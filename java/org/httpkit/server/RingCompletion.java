@@ -10,14 +10,16 @@ final class RingCompletion {
     private final AtomicBoolean completed = new AtomicBoolean();
     private final Responder responder;
     private final AsyncChannel channel;
+    private final IPersistentMap request;
 
-    RingCompletion(Responder responder, AsyncChannel channel) {
+    RingCompletion(Responder responder, AsyncChannel channel, IPersistentMap request) {
         this.responder = responder;
         this.channel = channel;
+        this.request = request;
     }
 
     /** Calls the handler with its request and callbacks. */
-    void run(IFn handler, IPersistentMap request) {
+    void run(IFn handler) {
         try {
             handler.invoke(request, new Respond(), new Raise());
         } catch (Throwable failure) {
@@ -28,6 +30,7 @@ final class RingCompletion {
     private void fail(Throwable failure) {
         if (completed.compareAndSet(false, true)) {
             responder.fail(channel, failure, null);
+            channel.handlerReturned();
         }
     }
 
@@ -35,7 +38,8 @@ final class RingCompletion {
         @Override
         public Object invoke(Object response) {
             if (completed.compareAndSet(false, true)) {
-                responder.respond(channel, response, null);
+                responder.respond(channel, request, response, null);
+                channel.handlerReturned();
             }
             return null;
         }

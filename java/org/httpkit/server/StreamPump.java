@@ -11,7 +11,7 @@ import org.httpkit.engine.Scratch;
  * <p>Runs on a thread until the engine's window is full, then lets the thread go and is submitted again when there is room. Whatever
  * ends it, the source is closed once, and an answer that could not be completed never looks complete.
  */
-final class StreamPump implements ExchangeListener, Runnable {
+final class StreamPump implements ExchangeListener, ServerTask {
     /** How many pieces an engine thread moves before it leaves the rest to the pool: a client as fast as the body keeps it busy. */
     private static final int PIECES_IN_PLACE = 16;
 

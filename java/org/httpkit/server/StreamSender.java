@@ -17,9 +17,8 @@ final class StreamSender {
     private StreamSender() {
     }
 
-    /** Sends the head and first piece; the exchange enters the state {@code claimed}. Returns false if it is no longer open. */
-    static boolean start(AsyncChannel channel, int claimed, int status, Object headers, Object body) throws IOException {
-        ByteBuffer content = content(body);
+    /** Sends the head; the exchange enters the state {@code claimed}. Returns false if it is no longer open. */
+    static boolean start(AsyncChannel channel, int claimed, int status, Object headers) {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
             writer.head(status, headers);
@@ -37,34 +36,28 @@ final class StreamSender {
         } finally {
             writer.release();
         }
-        send(channel, content, false);
         return true;
     }
 
-    /** Sends one piece and, with {@code finish}, ends the answer. Returns false if the client has gone. */
-    static boolean send(AsyncChannel channel, Object body, boolean finish) throws IOException {
-        return send(channel, content(body), finish);
-    }
-
-    private static boolean send(AsyncChannel channel, ByteBuffer content, boolean finish) {
+    /** Sends one piece and, with {@code finish}, ends the answer. Returns the engine's answer. */
+    static int send(AsyncChannel channel, ByteBuffer content, boolean finish) {
+        int sent = Native.ACCEPTED;
         int end = content.limit();
         while (content.hasRemaining()) {
             int count = Math.min(Scratch.SIZE, content.remaining());
             boolean last = finish && content.position() + count == end;
             int offset = content.arrayOffset() + content.position();
-            if (Native.send(channel.connection(), channel.exchange(), content.array(), offset, count, last) == Native.NOT_OPEN) {
-                return false;
-            }
+            sent = Native.send(channel.connection(), channel.exchange(), content.array(), offset, count, last);
             content.position(content.position() + count);
-            if (last) {
-                return true;
+            if (last || sent == Native.NOT_OPEN) {
+                return sent;
             }
         }
-        return !finish || Native.send(channel.connection(), channel.exchange(), NOTHING, 0, 0, true) != Native.NOT_OPEN;
+        return finish ? Native.send(channel.connection(), channel.exchange(), NOTHING, 0, 0, true) : sent;
     }
 
     /** A piece is one unit to the caller: it is complete in memory before any of it is sent, or not sent at all. */
-    private static ByteBuffer content(Object body) throws IOException {
+    static ByteBuffer content(Object body) throws IOException {
         if (body instanceof InputStream) {
             try (InputStream stream = (InputStream) body) {
                 return ByteBuffer.wrap(stream.readAllBytes());

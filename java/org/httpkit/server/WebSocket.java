@@ -1,0 +1,139 @@
+package org.httpkit.server;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import clojure.lang.IFn;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Supplier;
+import org.httpkit.engine.Application;
+import org.httpkit.engine.Native;
+import org.httpkit.engine.Worker;
+
+/**
+ * What a channel is from its handshake on: where its messages come from and go to, and how it ends.
+ *
+ * <p>It ends once, by whichever is first: {@link #close}, or the engine's word in {@link #closed}. After the one the engine does not say the
+ * other.
+ */
+final class WebSocket {
+    private final AsyncChannel channel;
+    private final UpgradeOptions options;
+    private final MessageQueue messages = new MessageQueue(this);
+
+    WebSocket(AsyncChannel channel, UpgradeOptions options) {
+        this.channel = channel;
+        this.options = options;
+    }
+
+    RingApplication application() {
+        return channel.application();
+    }
+
+    long connection() {
+        return channel.connection();
+    }
+
+    int exchange() {
+        return channel.exchange();
+    }
+
+    boolean isClosed() {
+        return channel.isClosed();
+    }
+
+    /** Returns the callback for messages of this kind, or null. */
+    IFn callback(int opcode) {
+        return channel.callbacks().message(opcode);
+    }
+
+    /** Has messages delivered that came before there was anybody to hear them. */
+    void openQueue() {
+        messages.open();
+    }
+
+    /** Takes a message from the engine and returns whether it wants more now. */
+    int message(Worker worker, int kind, int route, Object payload, int length) {
+        return messages.accept(worker, kind, route, payload, length);
+    }
+
+    /** The engine has room for more output. */
+    void writable() {
+        channel.writable();
+    }
+
+    /** Begins the closing handshake. Returns false if it had begun. Throws if no Close frame can say this. */
+    boolean close(int code, String reason) {
+        byte[] text = reason == null ? new byte[0] : reason.getBytes(UTF_8);
+        return Native.closeWebSocket(connection(), exchange(), code, text) != Native.NOT_OPEN;
+    }
+
+    /** The engine's word that the WebSocket has ended. Nothing of the user's runs on this thread. */
+    void closed(int kind, int code, String reason) {
+        if (!channel.loseWebSocket()) {
+            return;
+        }
+        boolean vanished = kind == Application.CLOSED_LOST;
+        Runnable onClose = channel.callbacks().end(
+            CloseStatus.of(kind, code), vanished && !options.rawCloseCodes ? CloseStatus.GOING_AWAY : code, reason);
+        boolean violation = kind == Application.CLOSED_VIOLATION;
+        if (onClose == null && !violation) {
+            return;
+        }
+        ServerTask news = () -> {
+            if (violation) {
+                violated(new ProtocolException(code, reason));
+            }
+            if (onClose != null) {
+                application().reportCloseErrors(onClose);
+            }
+        };
+        if (options.orderedClose) {
+            messages.afterAll(news);
+        } else {
+            application().execute(news);
+        }
+    }
+
+    /** The pool takes no more messages: the client must not believe that they were read. */
+    void overloaded(RejectedExecutionException rejection) {
+        Telemetry telemetry = application().telemetry();
+        telemetry.error("increase :queue-size if this happens often", rejection);
+        telemetry.event(telemetry.names().serverStatus503Todo);
+        String reason = "Server overloaded";
+        if (channel.closeWebSocket(CloseStatus.OVERLOADED, reason)) {
+            // It may be an engine thread that learnt of it.
+            application().execute(() -> application().reportCloseErrors(() -> channel.ended(CloseStatus.OVERLOADED, reason)));
+        }
+    }
+
+    /** A callback threw. The WebSocket stays open, as http-kit's does. */
+    void failed(Throwable failure, Supplier<String> message) {
+        IFn callback = channel.callbacks().error();
+        if (callback == null || !tell(callback, failure)) {
+            Telemetry telemetry = application().telemetry();
+            telemetry.error("handle websocket frame " + message.get(), failure);
+            telemetry.event(telemetry.names().serverWsFrameError);
+        }
+    }
+
+    private void violated(ProtocolException violation) {
+        Telemetry telemetry = application().telemetry();
+        // http-kit's entry has no message; its default logger prints the exception's.
+        telemetry.warn(null, violation);
+        telemetry.event(telemetry.names().serverWsDecodeError);
+        IFn callback = channel.callbacks().error();
+        if (callback != null) {
+            tell(callback, violation);
+        }
+    }
+
+    private boolean tell(IFn callback, Throwable what) {
+        try {
+            callback.invoke(what);
+            return true;
+        } catch (Throwable failure) {
+            application().telemetry().error("websocket error handler", failure);
+            return false;
+        }
+    }
+}
