@@ -73,21 +73,29 @@
                            :n-threads (get opts :n-threads (:thread opts))
                            :prefix (get opts :prefix (:worker-name-prefix opts)))))
 
+(defn- application
+  "Returns what the engine serves."
+  ^RingApplication [handler opts dispatcher telemetry]
+  (RingApplication. handler (boolean (:ring-async? opts)) dispatcher telemetry
+                    (boolean (get opts :legacy-content-length? true))
+                    (boolean (:expose-errors? opts))
+                    (ring/body-writer)
+                    (ring/web-socket-response opts)
+                    (options/slow-client opts)
+                    (boolean (::ring/spec? opts))
+                    (.getContextClassLoader (Thread/currentThread))))
+
 (defn- start
   "Starts a server; the pool is the server's from now on, or shut down again if the server cannot start."
   ^HttpServer [handler opts configuration telemetry]
   (let [dispatcher (pool/dispatcher new-worker opts)]
     (try
-      (doto (HttpServer. (RingApplication. handler (boolean (:ring-async? opts)) dispatcher telemetry
-                                           (boolean (get opts :legacy-content-length? true))
-                                           (boolean (:expose-errors? opts))
-                                           (ring/body-writer)
-                                           nil
-                                           (options/slow-client opts)
-                                           (boolean (::ring/spec? opts))
-                                           (.getContextClassLoader (Thread/currentThread)))
-                         (.encode (address/add-address configuration opts)))
-        (.start))
+      (let [server (HttpServer. (application handler opts dispatcher telemetry)
+                                (.encode (address/add-address configuration opts)))]
+        (when (::ring/daemon? opts)
+          (.daemon server))
+        (.start server)
+        server)
       (catch Throwable e
         (when-not (options/worker-pool opts)
           (.shutdown (.executor dispatcher)))

@@ -45,7 +45,7 @@ final class Responder {
                 return counted(channel, sent, telemetry.names().serverStatus404);
             }
             Map<?, ?> response = (Map<?, ?>) result;
-            if (webSocketResponse != null && channel.isWebSocket() && webSocketResponse.isUpgrade(response)) {
+            if (webSocketResponse != null && webSocketResponse.isUpgrade(response)) {
                 webSocketResponse.upgrade(channel, request, response);
                 channel.hijack();
                 return 0;

@@ -1,0 +1,195 @@
+(ns org.httpkit.engine.ring-websocket
+  "Ring's WebSocket responses (SPEC section 3) on this server's channels: the handshake, the listener's callbacks in their
+  order, and the socket they get.
+
+  Needs ring.websocket.protocols, so `org.httpkit.engine.ring` loads it only where that can be."
+  (:require [clojure.string :as string]
+            [org.httpkit.engine.ring-listener :as ring-listener]
+            [org.httpkit.server :as server]
+            [ring.websocket.protocols :as protocols])
+  (:import (java.nio ByteBuffer)
+           (org.httpkit.server AsyncChannel Frame$PingFrame Frame$PongFrame UpgradeOptions WebSocketResponse)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+(defn- message
+  "Returns what a channel sends as text or binary; throws if it is neither."
+  [data]
+  (cond
+    (instance? CharSequence data) (.toString ^CharSequence data)
+    ;; A duplicate: one buffer may be sent to many sockets.
+    (instance? ByteBuffer data) (.duplicate ^ByteBuffer data)
+    (bytes? data) data
+    :else (throw (IllegalArgumentException.
+                  (str "A WebSocket message must be a CharSequence, ByteBuffer or byte[], got " (pr-str (class data)))))))
+
+(defn- control-data
+  "Returns the payload of a ping or pong as bytes."
+  ^bytes [data]
+  (cond
+    (bytes? data) data
+    (nil? data) (byte-array 0)
+    (instance? ByteBuffer data) (let [buffer (.duplicate ^ByteBuffer data)
+                                      copy (byte-array (.remaining buffer))]
+                                  (.get buffer copy)
+                                  copy)
+    :else (throw (IllegalArgumentException.
+                  (str "The data of a ping or pong must be a ByteBuffer or byte[], got " (pr-str (class data)))))))
+
+;; Implements the interfaces themselves: libraries extend their own protocols to ring.websocket.protocols.Socket.
+(deftype Socket [^AsyncChannel channel]
+  protocols/Socket
+  (-open? [_] (not (.isClosed channel)))
+  (-send [_ data] (.send channel (message data) false))
+  (-ping [_ data] (.send channel (Frame$PingFrame. (control-data data)) false))
+  (-pong [_ data] (.send channel (Frame$PongFrame. (control-data data)) false))
+  (-close [_ code reason] (.serverClose channel (int (or code 1000)) (or reason "")))
+
+  protocols/AsyncSocket
+  (-send-async [_ data succeed fail]
+    (if-let [data (try (message data) (catch IllegalArgumentException e (fail e) nil))]
+      (.sendThen channel data false succeed fail)
+      nil))
+
+  Object
+  (toString [_] (str channel)))
+
+(defn- offered-protocols
+  "Returns the subprotocols the client offers."
+  [request]
+  (some-> (get-in request [:headers "sec-websocket-protocol"])
+          string/trim
+          (string/split #"\s*,\s*")))
+
+(defn- check-protocol [protocol request]
+  (let [offered (offered-protocols request)]
+    (when-not (or (nil? protocol) (some #{protocol} offered))
+      (throw (IllegalArgumentException.
+              (str ":ring.websocket/protocol " (pr-str protocol) " is none the client offers: "
+                   (if (seq offered) (string/join ", " (map pr-str offered)) "it offers none")))))))
+
+(defn- check-alone [response]
+  (when (instance? AsyncChannel (:body response))
+    (throw (IllegalStateException.
+            "Two listeners: the response has a :ring.websocket/listener, and its :body is a channel"))))
+
+(defn- refuse-ordinary-request
+  "Answers a request that asked for no upgrade, then throws for the log."
+  [^AsyncChannel channel]
+  (.send channel
+         {:status 426
+          :headers {"Upgrade" "websocket", "Content-Type" "text/plain; charset=utf-8"}
+          :body "This resource is a WebSocket"}
+         true)
+  (throw (IllegalStateException. "The handler returned a :ring.websocket/listener, but the request asks for no upgrade")))
+
+(def ^:private bad-handshake
+  "http-kit's words."
+  {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"})
+
+(defn- utf8-length
+  "Returns the length of a valid text in UTF-8, in bytes."
+  ^long [^String text]
+  (let [end (.length text)]
+    (loop [i 0, bytes 0]
+      (if (= i end)
+        bytes
+        (let [c (int (.charAt text i))]
+          (cond
+            (< c 0x80) (recur (inc i) (inc bytes))
+            (< c 0x800) (recur (inc i) (+ bytes 2))
+            ;; Each half of a surrogate pair counts for two of its four bytes.
+            (Character/isSurrogate (char c)) (recur (inc i) (+ bytes 2))
+            :else (recur (inc i) (+ bytes 3))))))))
+
+(defn- within?
+  "Returns true for a message within its kind's own limit, which may be below the engine's."
+  [{:keys [max-text max-binary]} data]
+  (if (string? data)
+    (or (nil? max-text) (<= (* 3 (.length ^String data)) (long max-text)) (<= (utf8-length data) (long max-text)))
+    (or (nil? max-binary) (<= (alength ^bytes data) (long max-binary)))))
+
+(defn- receiver
+  "Returns the function of each message, a String or byte[]."
+  [{:keys [on-message on-error]} limits ^Socket socket]
+  (let [receive (fn [data]
+                  (on-message socket (if (bytes? data) (ByteBuffer/wrap data) data)))]
+    (if (:differ? limits)
+      (fn [data]
+        (if (within? limits data)
+          (receive data)
+          (let [reason "Max payload length exceeded"]
+            (when on-error
+              (on-error socket (java.io.IOException. reason)))
+            (protocols/-close socket 1009 reason))))
+      receive)))
+
+(defn- open
+  "Upgrades the channel. The listener hears of it on this thread; messages wait until `on-open` has returned."
+  [^AsyncChannel channel accept protocol {:keys [on-open on-ping on-pong on-error on-close] :as listener} limits
+   ^UpgradeOptions upgrade-options]
+  (let [socket (Socket. channel)
+        ;; :opening, then :open, or [code reason] if the end came before the listener knew of the beginning.
+        state (atom :opening)]
+    (when on-ping
+      (.setPingHandler channel #(on-ping socket (ByteBuffer/wrap %))))
+    (when on-pong
+      (.setPongHandler channel #(on-pong socket (ByteBuffer/wrap %))))
+    (when on-error
+      (.setErrorHandler channel #(on-error socket %)))
+    (.sendHandshake channel
+                    (cond-> {"Upgrade" "websocket"
+                             "Connection" "Upgrade"
+                             "Sec-WebSocket-Accept" accept}
+                      protocol (assoc "Sec-WebSocket-Protocol" protocol))
+                    (if on-ping (.ownPong upgrade-options) upgrade-options))
+    (when on-close
+      (.setCloseRingHandler channel (fn [code reason]
+                                      (when-not (compare-and-set! state :opening [code reason])
+                                        (on-close socket code reason)))))
+    (try
+      (when on-open
+        (on-open socket))
+      (catch Throwable e
+        (if on-error
+          (on-error socket e)
+          (throw e)))
+      (finally
+        (if (compare-and-set! state :opening :open)
+          (.setReceiveHandler channel (receiver listener limits socket))
+          (let [[code reason] @state]
+            (on-close socket code reason)))))))
+
+(defn- upgrade-options
+  ^UpgradeOptions [{:keys [idle-millis max-text max-binary raw-close-codes?]}]
+  (cond-> (.orderedClose UpgradeOptions/DEFAULT)
+    idle-millis (.idleMillis (int idle-millis))
+    max-text (.maxMessage (int (max (long max-text) (long max-binary))))
+    raw-close-codes? .rawCloseCodes))
+
+(defn response
+  "Returns what upgrades requests whose response carries a listener.
+
+  Options:
+    :idle-millis              - milliseconds without a frame after which a WebSocket is closed, 0 for never (default 0)
+    :max-text, :max-binary    - bytes of a message, both or neither (default: the server's :max-ws)
+    :raw-close-codes?         - whether on-close gets 1006 for a client that vanished, where http-kit says 1001"
+  ^WebSocketResponse [{:keys [max-text max-binary] :as options}]
+  (let [upgrade-options (upgrade-options options)
+        limits (assoc options :differ? (not= max-text max-binary))]
+    (reify WebSocketResponse
+      (isUpgrade [_ response]
+        (some? (.get response :ring.websocket/listener)))
+      (upgrade [_ channel request response]
+        (let [{:ring.websocket/keys [listener protocol]} response
+              listener (ring-listener/callbacks listener)]
+          (check-alone response)
+          (cond
+            (.isClosed channel) nil
+            (not (.isWebSocket channel)) (refuse-ordinary-request channel)
+            :else
+            (if-let [accept (server/websocket-handshake-check request)]
+              (do (check-protocol protocol request)
+                  (open channel accept protocol listener limits upgrade-options))
+              (.send channel (server/handshake-refusal request bad-handshake) true))))))))
