@@ -340,7 +340,8 @@ public final class AsyncChannel {
     private void ended(int status, int code, String reason) {
         release();
         Runnable onClose = callbacks().end(status, code, reason == null ? "" : reason);
-        if (onClose != null) {
+        WebSocket socket = webSocket;
+        if (onClose != null && (socket == null || !socket.runsAfterMessages(onClose))) {
             onClose.run();
         }
     }

@@ -94,6 +94,14 @@ final class WebSocket {
         }
     }
 
+    /** Returns true if the close callbacks of a WebSocket that this side closed have been left to the queue of messages. */
+    boolean runsAfterMessages(Runnable onClose) {
+        if (options.orderedClose) {
+            messages.afterAll(() -> application().reportCloseErrors(onClose));
+        }
+        return options.orderedClose;
+    }
+
     /** The pool takes no more messages: the client must not believe that they were read. */
     void overloaded(RejectedExecutionException rejection) {
         Telemetry telemetry = application().telemetry();
