@@ -124,7 +124,7 @@ public final class RequestReader {
         byte[] content = content(at);
         String charset = contentType == null ? null : ContentType.charset(contentType);
         int serverPort = Wire.getInt(block, Wire.REQUEST_SERVER_PORT);
-        if (spec && (serverName == null || serverName.isEmpty())) {
+        if (spec && serverName == null) {
             String local = localAddress.get();
             int colon = local == null ? -1 : local.lastIndexOf(':');
             serverName = colon < 0 ? "localhost" : local.substring(1, colon);
