@@ -1,0 +1,77 @@
+(ns load.slow-client-test
+  "One client that never reads costs the server a bounded amount of memory, and the others nothing.
+
+  By default 160 MB go to 20 readers; `-Dhttpkit-rs.load=full` makes it 640 MB to 100."
+  (:require [clojure.edn :as edn]
+            [clojure.java.io :as io]
+            [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw]
+            [httpkit-rs.skip :refer [skip]]
+            [load.child :as child]
+            [load.readers :as readers])
+  (:import (java.nio.channels SocketChannel)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+(def ^:private volume
+  (if (= "full" (System/getProperty "httpkit-rs.load"))
+    {:messages 10000 :readers 100}
+    {:messages 2500 :readers 20}))
+
+(def ^:private message-bytes 65536)
+(def ^:private warm-up-messages 300)
+(def ^:private heap-mebibytes 96)
+(def ^:private allowed-growth (* 100 1024 1024))
+
+(defn- payload
+  "A text that differs from message to message."
+  ^bytes [number]
+  (let [bytes (byte-array message-bytes (byte 120))
+        digits (.getBytes (format "%016d" number))]
+    (System/arraycopy digits 0 bytes 0 (alength digits))
+    bytes))
+
+(defn- broadcast
+  "Has one message sent to all listeners and waits until every reader has it."
+  [shouter everybody number]
+  (let [payload (payload number)]
+    (readers/send-frame shouter (readers/frame payload true))
+    (readers/await-frame everybody (readers/frame payload false))))
+
+(defn- broadcast-many
+  "Returns the most memory that the server occupied meanwhile."
+  [server shouter everybody numbers]
+  (reduce (fn [^long most number]
+            (broadcast shouter everybody number)
+            (max most (child/resident-bytes server)))
+          0 numbers))
+
+(defn- closed [port]
+  (edn/read-string (:body (raw/fetch port "GET" "/closed"))))
+
+(defn- broadcast-beside-a-client-that-never-reads [{:keys [port] :as server}]
+  (let [{:keys [messages] how-many :readers} volume
+        everybody (readers/open port "/listen" how-many)]
+    (try
+      (with-open [shouter (readers/connect port "/shout")]
+        (let [before (long (broadcast-many server shouter everybody (range warm-up-messages)))]
+          (with-open [_stalled ^SocketChannel (readers/connect port "/listen")]
+            (let [most (long (broadcast-many server shouter everybody (range messages)))]
+              (testing "memory"
+                (is (<= (- most before) (long allowed-growth))))
+              (testing "the server has let go of the client, once"
+                (is (= [:unknown 1] (closed port)))))))
+        (testing "who comes later is served, and the others still are"
+          (let [late (readers/open port "/listen" 1)]
+            (try
+              (broadcast shouter everybody messages)
+              (readers/await-frame late (readers/frame (payload messages) false))
+              (finally (readers/close late))))))
+      (finally (readers/close everybody)))))
+
+(deftest a-client-that-never-reads
+  (if (.exists (io/file "/proc/self/status"))
+    (with-open [server (child/start 'load.broadcast-server heap-mebibytes "{}")]
+      (broadcast-beside-a-client-that-never-reads server))
+    (skip "memory of a process is read from /proc")))
