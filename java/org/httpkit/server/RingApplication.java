@@ -136,10 +136,16 @@ public final class RingApplication extends Application {
 
     /** Runs a task of the server's own on the pool, or on threads kept for such tasks when the pool takes no more. */
     void execute(ServerTask task) {
+        Thread thread = Thread.currentThread();
+        ClassLoader before = thread.getContextClassLoader();
+        // A thread that the pool starts for the task inherits the loader, and keeps it for every handler it will run.
+        thread.setContextClassLoader(classLoader());
         try {
             executor.execute(task);
         } catch (RejectedExecutionException rejection) {
             overflow().execute(task);
+        } finally {
+            thread.setContextClassLoader(before);
         }
     }
 
