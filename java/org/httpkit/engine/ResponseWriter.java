@@ -81,6 +81,12 @@ public final class ResponseWriter {
         if (status == null) {
             return 200;
         }
+        if (status instanceof Long) {
+            long code = (Long) status;
+            if (code >= 100 && code <= 999) {
+                return (int) code;
+            }
+        }
         if (status instanceof Long || status instanceof Integer || status instanceof Short || status instanceof Byte
             || status instanceof BigInteger || status instanceof clojure.lang.BigInt) {
             Number number = (Number) status;

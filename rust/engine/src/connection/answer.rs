@@ -175,7 +175,10 @@ impl Connection {
         } else {
             Sent::Accepted
         };
-        self.update_deadline(state, false);
+        if !state.flags.corked {
+            // Else the task, which is about to come back from the application, does it once for all the answers.
+            self.update_deadline(state, false);
+        }
         self.release(guard);
         sent
     }
