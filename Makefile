@@ -7,7 +7,7 @@ JAVA_OPTIONS := -XX:+IgnoreUnrecognizedVMOptions --enable-native-access=ALL-UNNA
 CLASS_PATH = $$($(LEIN) classpath)
 PORT ?= 8090
 EXAMPLE ?= tour
-EXAMPLES := tour ticker longpoll upload
+EXAMPLES := tour chat ticker longpoll upload
 
 SYSTEM := $(shell uname -s | tr A-Z a-z | sed s/darwin/macos/)
 PROCESSOR := $(shell uname -m | sed -e s/amd64/x86_64/ -e s/arm64/aarch64/)
@@ -37,7 +37,7 @@ classes:
 	@scripts/require lein javac
 	$(LEIN) javac
 
-run: build ## Serve EXAMPLE (tour; or ticker, longpoll, upload) on PORT (8090)
+run: build ## Serve EXAMPLE (tour; or chat, ticker, longpoll, upload) on PORT (8090)
 	@PORT=$(PORT) $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main
 
 repl: build ## Start a Clojure REPL with the server on the class path

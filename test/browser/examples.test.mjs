@@ -41,6 +41,80 @@ describe('tour', () => {
   });
 });
 
+describe('chat', () => {
+  const chat = application('chat');
+  const people = count => `${count} people here`;
+
+  async function enter(name) {
+    const page = await open(browser, chat.application.address);
+    await page.fill('#name', name);
+    await shows(page, '#state', /here|alone/);
+    return page;
+  }
+
+  async function say(page, text) {
+    await page.fill('#text', text);
+    await page.click('#send');
+  }
+
+  const said = page => page.$$eval('#messages li', messages => messages.map(message => [
+    message.querySelector('b').textContent, message.lastChild.textContent, message.classList.contains('mine')]));
+
+  async function hears(page, text) {
+    await page.waitForFunction(text => document.querySelector('#messages li:last-child')?.lastChild.textContent === text, text);
+  }
+
+  test('two pages talk to each other', limit, async () => {
+    const [ada, bob] = [await enter('Ada'), await enter('Bob')];
+    await Promise.all([shows(ada, '#state', people(2)), shows(bob, '#state', people(2))]);
+    await say(ada, 'Hello Bob');
+    await Promise.all([hears(ada, 'Hello Bob'), hears(bob, 'Hello Bob')]);
+    await say(bob, '<b>Grüße</b> 🙂');
+    await Promise.all([hears(ada, '<b>Grüße</b> 🙂'), hears(bob, '<b>Grüße</b> 🙂')]);
+    assert.deepEqual(await said(ada), [['Ada', 'Hello Bob', true], ['Bob', '<b>Grüße</b> 🙂', false]]);
+    assert.deepEqual(await said(bob), [['Ada', 'Hello Bob', false], ['Bob', '<b>Grüße</b> 🙂', true]]);
+    await picture(ada, 'chat');
+    await close(bob);
+    await shows(ada, '#state', 'you are alone');
+    await close(ada);
+  });
+
+  test('a page that was away gets what was said, once', limit, async () => {
+    const [ada, bob] = [await enter('Ada'), await enter('Bob')];
+    await say(ada, 'one');
+    await hears(ada, 'one');
+    const before = (await said(ada)).length;
+    await ada.evaluate(() => { socket.onclose = null; socket.close(); });
+    await shows(bob, '#state', 'you are alone');
+    for (const text of ['two', 'three']) {
+      await say(bob, text);
+      await hears(bob, text);
+    }
+    await ada.evaluate(() => connect());
+    await hears(ada, 'three');
+    assert.deepEqual((await said(ada)).slice(before).map(([, text]) => text), ['two', 'three']);
+    await close(ada, bob);
+  });
+
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    test(`both pages come back after the server's end by ${signal}`, limit, async () => {
+      const [ada, bob] = [await enter('Ada'), await enter('Bob')];
+      await Promise.all([shows(ada, '#state', people(2)), shows(bob, '#state', people(2))]);
+      await say(ada, 'before');
+      await Promise.all([hears(ada, 'before'), hears(bob, 'before')]);
+      const before = (await said(bob)).length;
+      await chat.application.stop(signal);
+      await Promise.all([shows(ada, '#state', 'reconnecting…'), shows(bob, '#state', 'reconnecting…')]);
+      await chat.application.start();
+      await Promise.all([shows(ada, '#state', people(2)), shows(bob, '#state', people(2))]);
+      await say(bob, 'after');
+      await Promise.all([hears(ada, 'after'), hears(bob, 'after')]);
+      assert.deepEqual((await said(bob)).slice(before - 1), [['Ada', 'before', false], ['Bob', 'after', true]]);
+      await close(ada, bob);
+    });
+  }
+});
+
 describe('ticker', () => {
   const ticker = application('ticker');
 
