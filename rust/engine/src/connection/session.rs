@@ -134,7 +134,9 @@ impl Connection {
         session.holds = 0;
         state.outbox.buffer().extend_from_slice(&frame);
         state.handover.want(state.flags.unread_input);
-        Ok(self.written(guard))
+        // Also if the write finds the client gone: the caller has closed it, and nobody else hears of its end.
+        self.written(guard);
+        Ok(Sent::Accepted)
     }
 
     /// The engine closes, for a reason the application hears of.
