@@ -3,7 +3,8 @@
   (:require [httpkit-rs.raw :as raw])
   (:import (java.io ByteArrayOutputStream InputStream OutputStream)
            (java.net Socket)
-           (java.nio ByteBuffer)))
+           (java.nio ByteBuffer)
+           (java.util.concurrent LinkedBlockingQueue TimeUnit)))
 
 (def key-of-rfc "dGhlIHNhbXBsZSBub25jZQ==")
 (def accept-of-rfc "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
@@ -155,3 +156,24 @@
   [{:keys [^Socket socket] :as connection}]
   (.setSoLinger socket true 0)
   (raw/disconnect connection))
+
+(defn events
+  "Returns a queue for what callbacks hear."
+  ^LinkedBlockingQueue []
+  (LinkedBlockingQueue.))
+
+(defn note
+  "Puts the event into the queue."
+  [^LinkedBlockingQueue events event]
+  (.put events event))
+
+(defn next-event
+  "Returns the next event, or `:timeout` if none comes."
+  [^LinkedBlockingQueue events]
+  (let [event (.poll events (long raw/patience-millis) TimeUnit/MILLISECONDS)]
+    (if (nil? event) :timeout event)))
+
+(defn no-event?
+  "Returns true if the queue is empty."
+  [^LinkedBlockingQueue events]
+  (.isEmpty events))
