@@ -1,0 +1,276 @@
+(ns immutant.web.internal.send
+  "What `immutant.web.async/send!` does with a message, by its type. Contract sections 6, 11 and 12.
+
+  A text or bytes are sent by the caller. Files, InputStreams and sequences are sent in pieces by a thread of their own, no
+  faster than the client takes them; they keep the channel's turn, so nothing gets between the pieces."
+  (:require [immutant.web.internal.channel :as channel]
+            [immutant.web.internal.content-type :as content-type]
+            [immutant.web.internal.outbox :as outbox]
+            [immutant.web.internal.tasks :as tasks])
+  (:import (immutant.web.internal.channel Channel Settings)
+           (java.io File FileInputStream IOException InputStream)
+           (java.nio.charset Charset StandardCharsets)
+           (java.util Arrays Map)
+           (java.util.concurrent.atomic AtomicBoolean AtomicReference)
+           (org.httpkit.server AsyncChannel)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+(def ^:private ^:const piece-bytes
+  "How much of an InputStream one send carries, as under Undertow."
+  16384)
+
+;;;; Kinds of messages
+
+(defn- plain? [message]
+  (or (string? message) (bytes? message) (nil? message)))
+
+(defn- long? [message]
+  (or (seq? message) (instance? InputStream message) (instance? File message)))
+
+(defn- refuse-type [message]
+  (throw (IllegalStateException.
+          (str "Can't send message of type " (class message)
+               " (a message is a String, byte[], File, InputStream, seq, nil, or first a map with one as its :body)"))))
+
+(defn- refuse-map [^Channel ch]
+  (throw (IllegalArgumentException.
+          (if (.-websocket? ch)
+            "Can't send map: channel is not an HTTP stream channel"
+            "Can't send map: this is not the first send to the channel"))))
+
+(defn- overrides
+  "Returns what a map replaces of the handler's response."
+  [message]
+  (into {} (filter (fn [[_ value]] (some? value))) (select-keys message [:status :headers])))
+
+(defn- closed-error []
+  (IOException. "The channel was closed before the send was complete"))
+
+;;;; One send, in turn
+
+(defn- encode [charset message]
+  (if (and (string? message) (not (identical? charset StandardCharsets/UTF_8)))
+    (.getBytes ^String message ^Charset charset)
+    message))
+
+(defn- deliver-first
+  "Sends the head with the first message."
+  [^Channel ch message close? head deliver]
+  (let [^AsyncChannel exchange (.-exchange ch)
+        ^Charset charset (or (content-type/charset (:headers head))
+                             (.-default-charset ^Settings (.-settings ch)))
+        ;; The exchange would declare an answer without any header to be UTF-8.
+        head (if (or (seq (:headers head)) (identical? charset StandardCharsets/UTF_8))
+               head
+               (assoc head :headers {"Content-Type" (str "text/html; charset=" (.name charset))}))
+        sent? (deliver exchange (assoc head :body (encode charset message)) close?)]
+    (when sent?
+      ;; An answer to HEAD, or a 204, ends with its head.
+      (.set ^AtomicReference (.-head ch) (if (and (not close?) (.isClosed exchange)) :bodiless charset)))
+    sent?))
+
+(defn- deliver-one
+  "Calls `deliver` with the exchange, the data a message stands for, and `close?`. Returns what it does: true if they were sent."
+  [^Channel ch message close? overrides deliver]
+  (if (.-websocket? ch)
+    (deliver (.-exchange ch) message close?)
+    (let [head (.get ^AtomicReference (.-head ch))]
+      (if (map? head)
+        (deliver-first ch message close? (merge head overrides) deliver)
+        (deliver (.-exchange ch) (encode head message) close?)))))
+
+;;;; What became of it
+
+(defn- succeed [ch on-success]
+  (when on-success
+    (try
+      (on-success)
+      (catch Throwable e
+        (channel/report ch e)))))
+
+(defn- fail [ch on-error exception]
+  (if on-error
+    (try
+      (on-error exception)
+      (catch Throwable e
+        (channel/report ch e)))
+    (channel/report ch exception)))
+
+;;;; Texts and bytes
+
+(defn- send-listening
+  "Sends in turn and has `outcome` called with nil, or the exception, when it is known. The exchange may know at once."
+  [ch message close? overrides outcome]
+  (deliver-one ch message close? overrides
+               (fn [^AsyncChannel exchange data close?]
+                 (let [failed? (volatile! false)]
+                   (.sendThen exchange data (boolean close?)
+                              (fn [] (outcome nil))
+                              (fn [exception]
+                                (vreset! failed? true)
+                                (outcome exception)))
+                   (not @failed?)))))
+
+(defn- send-quietly [ch message close? overrides]
+  (deliver-one ch message close? overrides
+               (fn [^AsyncChannel exchange data close?]
+                 (.send exchange data (boolean close?)))))
+
+(defn- send-in-turn
+  "Sends and, after the turn has ended, calls what is known to be due."
+  [^Channel ch message close? overrides outcome]
+  (let [known (AtomicReference.)]
+    (try
+      (send-listening ch message close? overrides
+                      (fn [exception]
+                        (when-not (.compareAndSet known nil (or exception :sent))
+                          (outcome exception))))
+      (finally
+        (outbox/end-turn (.-outbox ch))))
+    (when-let [due (.getAndSet known :returned)]
+      (outcome (when-not (= :sent due) due)))
+    true))
+
+(defn- send-later [^Channel ch message close? overrides outcome]
+  (let [elsewhere (fn [exception] (tasks/start #(outcome exception)))]
+    (outbox/enqueue (.-outbox ch)
+                    (fn []
+                      (try
+                        (send-listening ch message close? overrides elsewhere)
+                        (catch Throwable e
+                          (elsewhere e)))
+                      false)))
+  true)
+
+(defn- send-plain [^Channel ch message overrides {:keys [close? on-success on-error]}]
+  (let [outcome (fn [exception]
+                  (if exception
+                    (fail ch on-error exception)
+                    (succeed ch on-success)))]
+    (cond
+      (not (outbox/try-turn (.-outbox ch))) (send-later ch message close? overrides outcome)
+      (or on-success on-error (:on-error (.-options ch))) (send-in-turn ch message close? overrides outcome)
+      :else (try
+              (when (send-quietly ch message close? overrides)
+                true)
+              (finally
+                (outbox/end-turn (.-outbox ch)))))))
+
+;;;; Files, streams and sequences
+
+(defn- bodiless? [^Channel ch]
+  (= :bodiless (.get ^AtomicReference (.-head ch))))
+
+(defn- send-piece [^Channel ch message overrides close?]
+  (when-not (bodiless? ch)
+    (when-not (and (channel/open? ch)
+                   (deliver-one ch message close? overrides
+                                (fn [^AsyncChannel exchange data close?]
+                                  ;; The engine's deadline ends the wait for a client that takes nothing.
+                                  (.sendBlocking exchange data (boolean close?) 0))))
+      (throw (closed-error)))))
+
+(defn- send-stream [ch ^InputStream stream overrides]
+  (let [buffer (byte-array piece-bytes)]
+    (loop []
+      (let [count (.read stream buffer)]
+        (if (neg? count)
+          ;; The end may have come because the channel closed the stream when it ended.
+          (when-not (or (channel/open? ch) (bodiless? ch))
+            (throw (closed-error)))
+          (do (send-piece ch (Arrays/copyOf buffer count) overrides false)
+              (recur)))))))
+
+(declare send-item)
+
+(defn- known-last?
+  "Returns true if the sequence is known to have one element. Does not compute the next one."
+  [items]
+  (let [more (rest items)]
+    (and (or (not (instance? clojure.lang.IPending more)) (realized? more))
+         (empty? more))))
+
+(defn- send-items [ch items overrides close?]
+  (if-let [items (seq items)]
+    (loop [items items]
+      (send-item ch (first items) overrides (and close? (known-last? items)))
+      (when-let [more (next items)]
+        (recur more)))
+    (send-piece ch nil overrides close?)))
+
+(defn- send-item [^Channel ch item above close?]
+  (cond
+    (plain? item) (send-piece ch item above close?)
+    (seq? item) (send-items ch item above close?)
+    (instance? InputStream item) (with-open [stream ^InputStream item] (send-stream ch stream above))
+    (instance? File item) (with-open [stream (FileInputStream. ^File item)] (send-stream ch stream above))
+    (not (instance? Map item)) (refuse-type item)
+    (and (not (.-websocket? ch)) (map? (.get ^AtomicReference (.-head ch))))
+    (send-item ch (:body item) (merge above (overrides item)) close?)
+    :else (refuse-map ch)))
+
+(defn- run-long
+  "Sends what `box` holds, ends the turn, and tells what became of it. The box is emptied, so that nobody holds the
+  beginning of a sequence that may be longer than the heap."
+  [^Channel ch ^AtomicReference box overrides {:keys [close? on-success on-error]}]
+  (let [^AtomicReference sending (.-sending ch)
+        message (.get box)]
+    (.set sending (if (instance? InputStream message) message true)))
+  (let [error (try
+                (send-item ch (.getAndSet box nil) overrides close?)
+                nil
+                (catch Throwable e e))]
+    (when close?
+      (try (channel/finish ch (if error 1011 1000)) (catch Throwable e (channel/report ch e))))
+    (.set ^AtomicReference (.-sending ch) nil)
+    (outbox/end-turn (.-outbox ch))
+    (if error
+      (fail ch on-error error)
+      (succeed ch on-success))))
+
+(defn- send-long [^Channel ch message overrides options]
+  (let [box (AtomicReference. (if (instance? File message) (FileInputStream. ^File message) message))
+        ;; Sequences are realised under the caller's bindings.
+        run (bound-fn* #(run-long ch box overrides options))
+        begin (fn []
+                (try
+                  (tasks/start run)
+                  true
+                  (catch Throwable e
+                    (fail ch (:on-error options) e)
+                    false)))]
+    (if (outbox/try-turn (.-outbox ch))
+      (when-not (begin)
+        (outbox/end-turn (.-outbox ch)))
+      (outbox/enqueue (.-outbox ch) begin))
+    true))
+
+;;;; All messages
+
+(defn- dispatch [ch message overrides options]
+  (if (plain? message)
+    (send-plain ch message overrides options)
+    (send-long ch message overrides options)))
+
+(defn- discard [message]
+  (when (instance? InputStream message)
+    (.close ^InputStream message)))
+
+(defn send-message
+  "Sends a message. Returns true, or nil if the channel is not open. Throws for a message that cannot be sent."
+  [^Channel ch message options]
+  (let [map? (instance? Map message)
+        content (if map? (:body message) message)
+        ^AtomicBoolean queued (.-queued ch)]
+    (when (and map? (or (.-websocket? ch) (.get queued)))
+      (refuse-map ch))
+    (when-not (or (plain? content) (long? content))
+      (refuse-type content))
+    (cond
+      (not (channel/open? ch)) (discard content)
+      (not map?) (do (.set queued true)
+                     (dispatch ch message nil options))
+      (.compareAndSet queued false true) (dispatch ch content (overrides message) options)
+      :else (refuse-map ch))))

@@ -1,0 +1,54 @@
+(ns immutant.web.internal.websocket
+  "Upgrades: the handshake with the headers of the response, and the messages. Contract sections 4, 5 and 9."
+  (:require [clojure.string :as string]
+            [immutant.web.internal.channel :as channel])
+  (:import (immutant.web.internal.channel Channel)
+           (java.util.concurrent.atomic AtomicReference)
+           (org.httpkit.server AsyncChannel UpgradeOptions)))
+
+(set! *warn-on-reflection* true)
+(set! *unchecked-math* :warn-on-boxed)
+
+(def ^:private handshake-headers
+  "The server's own, lower-case; a response cannot change them."
+  #{"upgrade" "connection" "sec-websocket-accept"})
+
+(defn- upgrade-headers [headers accept]
+  (-> (into {} (remove (fn [[name _]] (contains? handshake-headers (string/lower-case name)))) headers)
+      (assoc "Upgrade" "websocket"
+             "Connection" "Upgrade"
+             "Sec-WebSocket-Accept" accept)))
+
+(defn- upgrade-options ^UpgradeOptions [timeout]
+  (let [options (-> UpgradeOptions/DEFAULT .orderedClose .rawCloseCodes)]
+    (if (and timeout (pos? (long timeout)))
+      (.idleMillis options (int (min Integer/MAX_VALUE (long timeout))))
+      options)))
+
+(defn- violated [^Channel ch exception]
+  (.set ^AtomicReference (.-violation ch) exception)
+  (channel/report ch exception))
+
+(defn open
+  "Upgrades the connection with the headers of the response, which all middleware has seen, and opens the channel. `accept` is
+  the Sec-WebSocket-Accept value. Throws, and leaves the exchange to be answered, if the headers are no good.
+
+  No message is delivered before :on-open has returned: they wait for the first callback. After the handler has returned
+  (`late?`) they would be lost without one."
+  [^Channel ch response accept late?]
+  (channel/claim-opening ch response)
+  (let [^AsyncChannel exchange (.-exchange ch)
+        {:keys [on-message timeout]} (.-options ch)
+        opened (promise)]
+    (.setCloseRingHandler exchange (fn [code reason] (channel/ended ch code reason)))
+    (.setErrorHandler exchange (fn [exception] (violated ch exception)))
+    (when (and on-message late?)
+      (.setReceiveHandler exchange (fn [message]
+                                     @opened
+                                     (channel/receive ch message))))
+    (.sendHandshake exchange (upgrade-headers (:headers response) accept) (upgrade-options timeout))
+    (when (channel/mark-open ch)
+      (channel/call-on-open ch)
+      (when (and on-message (not late?))
+        (.setReceiveHandler exchange (fn [message] (channel/receive ch message)))))
+    (deliver opened true)))

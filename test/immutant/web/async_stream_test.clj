@@ -1,0 +1,443 @@
+(ns immutant.web.async-stream-test
+  "HTTP streams of immutant.web.async over real connections. Sections are the contract's."
+  (:require [clojure.string :as string]
+            [clojure.test :refer [are deftest is testing use-fixtures]]
+            [httpkit-rs.raw :as raw]
+            [httpkit-rs.temporary :as temporary]
+            [immutant.web :as web]
+            [immutant.web.async :as async]
+            [immutant.web.serving :as serving])
+  (:import (java.io ByteArrayInputStream FileNotFoundException InputStream PipedInputStream PipedOutputStream)
+           (java.util.concurrent CountDownLatch)))
+
+(use-fixtures :each temporary/cleanup)
+
+(defn- streaming
+  "Returns a handler whose channel is given to `on-open`; `response` is merged into the response map."
+  [on-open & {:keys [response options]}]
+  (fn [request]
+    (merge (async/as-channel request (assoc options :on-open on-open)) response)))
+
+(defn- exchange
+  "Returns all that the client gets for one request to such a handler: [status-line header-lines body]."
+  [on-open & {:keys [method version headers options run] :as arguments}]
+  (serving/with-run [port (apply streaming on-open (mapcat identity (select-keys arguments [:response :options])))
+                     (merge (serving/quiet) run)]
+    (raw/with-connection [connection port]
+      (raw/write connection (raw/request (or method "GET") "/" :version version :headers (assoc headers "Connection" "close")))
+      (let [[head body] (string/split (raw/read-rest connection) #"\r\n\r\n" 2)
+            [status & lines] (string/split-lines head)]
+        [status (remove #(re-find #"^(Server|Date|Connection):" %) lines) body]))))
+
+(defn- body-of [& arguments]
+  (last (apply exchange arguments)))
+
+(defn- chunks
+  "Returns the chunks of a body, nil if it has no last one."
+  [body]
+  (loop [chunks [] body body]
+    (let [[size rest] (string/split body #"\r\n" 2)
+          size (Long/parseLong size 16)]
+      (cond
+        (zero? size) chunks
+        (< (count rest) size) nil
+        :else (recur (conj chunks (subs rest 0 size)) (subs rest (+ size 2)))))))
+
+(def ^:private plain {:headers {"Content-Type" "text/plain"}})
+(def ^:private chunked "Transfer-Encoding: chunked")
+
+(deftest late-binding
+  (testing "section 3: status and headers of the final response"
+    (is (= ["HTTP/1.1 201 Created" ["Ham: biscuit" chunked] "1\r\nx\r\n0\r\n\r\n"]
+           (exchange #(do (async/send! % "x") (async/close %)) :response {:status 201 :headers {"Ham" "biscuit"}}))))
+  (testing "section 4.3: close without any send"
+    (is (= ["HTTP/1.1 201 Created" ["Ham: biscuit" "content-length: 0"] ""]
+           (exchange async/close :response {:status 201 :headers {"Ham" "biscuit"}}))))
+  (testing "section 3: a missing status is 200"
+    (is (= "HTTP/1.1 200 OK" (first (exchange async/close :response {:status nil}))))))
+
+(deftest lifecycle
+  (testing "section 4.2: :on-open on the handler's thread after it returned; nothing is on the wire yet"
+    (let [events (atom [])
+          handler (streaming (fn [ch]
+                               (swap! events conj [:open (Thread/currentThread) (async/open? ch)])
+                               (async/send! ch "x" :close? true)
+                               (swap! events conj [:sent (async/open? ch)]))
+                             :options {:on-close (fn [ch status] (swap! events conj [:close status (async/open? ch)]))})]
+      (serving/with-run [port (fn [request]
+                                (let [response (handler request)]
+                                  (swap! events conj [:returned (Thread/currentThread) (async/open? (:body response))])
+                                  response))]
+        (raw/fetch port "GET" "/")
+        (let [[[_ thread _] :as all] @events]
+          (is (= [[:returned thread false] [:open thread true] [:close {:code nil :reason nil} false] [:sent false]]
+                 all))))))
+  (testing "section 4: before :on-open nothing is sent, and no callback is called"
+    (let [results (promise)]
+      (serving/with-run [port (fn [request]
+                                (let [ch (:body (async/as-channel request))
+                                      called (atom [])]
+                                  (deliver results [(async/send! ch "x" {:on-success #(swap! called conj 1)
+                                                                         :on-error (fn [_] (swap! called conj 2))})
+                                                    @called])
+                                  {:status 200}))]
+        (raw/fetch port "GET" "/")
+        (is (= [nil []] (raw/await-value results))))))
+  (testing "closed before the handler returned: the answer is given when it has"
+    (let [closed (promise)]
+      (serving/with-run [port (fn [request]
+                                (let [response (async/as-channel request
+                                                                 :on-open (fn [_] (deliver closed :opened))
+                                                                 :on-close (fn [_ _] (deliver closed :closed)))]
+                                  (async/close (:body response))
+                                  (assoc response :status 204)))]
+        (is (= 204 (:status (raw/fetch port "GET" "/"))))
+        (is (= :closed (raw/await-value closed)))))))
+
+(deftest messages
+  (let [file (temporary/file "file")
+        stream #(ByteArrayInputStream. (.getBytes "stream"))]
+    (testing "section 6.1: each type; section 6.5: its own chunk"
+      (are [body message] (= body (body-of #(do (async/send! % message) (async/close %)) :response plain))
+        "0\r\n\r\n" nil
+        "0\r\n\r\n" ""
+        "3\r\none\r\n0\r\n\r\n" "one"
+        "3\r\nh\u00c3\u00a9\r\n0\r\n\r\n" "h\u00e9"
+        "2\r\n\u0000\u00ff\r\n0\r\n\r\n" (byte-array [0 -1])))
+    (testing "section 6.1: in pieces"
+      (are [body message] (= body (body-of #(async/send! % message :close? true) :response plain))
+        "4\r\nfile\r\n0\r\n\r\n" file
+        "6\r\nstream\r\n0\r\n\r\n" (stream)
+        "1\r\na\r\n1\r\nb\r\n0\r\n\r\n" (list "a" "b")
+        "1\r\n0\r\n1\r\n1\r\n0\r\n\r\n" (map str (range 2))
+        "1\r\na\r\n4\r\nfile\r\n6\r\nstream\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"
+        (list "a" file (stream) nil (list (list "b") () (byte-array [99])))))
+    (testing "section 6.1: an empty sequence is a nil"
+      (is (= [["Content-Type: text/plain" "content-length: 0"] ""]
+             (rest (exchange #(async/send! % () :close? true) :response plain)))))
+    (testing "section 6.1: at most 16384 bytes of a stream a send"
+      (is (= [16384 2]
+             (map count (chunks (body-of #(async/send! % (ByteArrayInputStream. (byte-array 16386)) :close? true)))))))
+    (testing "section 6.1: the stream is closed, also by a send to a closed channel"
+      (doseq [before [identity async/close]]
+        (let [closed (promise)
+              source (proxy [InputStream] []
+                       (read ([] -1) ([_] -1) ([_ _ _] -1))
+                       (close [] (deliver closed true)))]
+          (body-of #(do (before %) (async/send! % source :close? true)))
+          (is (true? (raw/await-value closed))))))
+    (testing "section 6.5: ten sends, ten chunks"
+      (is (= (str (string/join (for [n (range 10)] (str "1\r\n" n "\r\n"))) "0\r\n\r\n")
+             (body-of #(do (dotimes [n 10] (async/send! % (str n))) (async/close %)) :response plain))))))
+
+(deftest message-types-refused
+  (testing "section 6.1: thrown to the caller, the channel is as it was"
+    (doseq [message [[] #{} 5 :a (java.nio.ByteBuffer/allocate 1) {:body []}]]
+      (is (= "fine" (body-of (fn [ch]
+                               (is (thrown-with-msg? IllegalStateException #"^Can't send message of type "
+                                                     (async/send! ch message)))
+                               (async/send! ch {:status 201 :body "fine"} :close? true))))
+          (pr-str message))))
+  (testing "section 11: a missing file"
+    (is (= "" (body-of (fn [ch]
+                         (is (thrown? FileNotFoundException (async/send! ch (java.io.File. "no/such/file"))))
+                         (async/close ch)))))))
+
+(deftest maps
+  (testing "section 6.1: replace status and headers, not merge; what is missing is the handler's"
+    (are [status lines message] (= [status lines "2\r\nhi\r\n0\r\n\r\n"]
+                                   (exchange #(do (async/send! % message) (async/send! % nil :close? true))
+                                             :response {:status 202 :headers {"A" "1"}}))
+      "HTTP/1.1 201 Created" ["B: 2" chunked] {:status 201 :headers {"B" "2"} :body "hi"}
+      "HTTP/1.1 201 Created" ["A: 1" chunked] {:status 201 :body "hi"}
+      "HTTP/1.1 202 Accepted" ["B: 2" chunked] {:headers {"B" "2"} :body "hi"}
+      "HTTP/1.1 202 Accepted" ["A: 1" chunked] {:body (list "hi")}
+      "HTTP/1.1 201 Created" ["A: 1" chunked] {:status 201 :body (list nil "hi")}
+      "HTTP/1.1 201 Created" ["A: 1" chunked] (list {:status 201 :body "hi"})))
+  (testing "section 6.1: not after another send, even one of nothing"
+    (doseq [before ["x" nil {:body "x"} (list "x")]]
+      (exchange (fn [ch]
+                  (async/send! ch before)
+                  (is (thrown-with-msg? IllegalArgumentException #"this is not the first send" (async/send! ch {:body "y"})))
+                  (async/close ch))))))
+
+(deftest charsets
+  (testing "section 6.1: that of the response's Content-Type"
+    (are [expected type] (= [[(str "Content-Type: " type) "content-length: 1"] expected]
+                            (rest (exchange #(async/send! % "\u00e9" :close? true) :response {:headers {"Content-Type" type}})))
+      "\u00e9" "text/plain; charset=ISO-8859-1"
+      "\u00e9" "text/plain;charset=\"iso-8859-1\""
+      "?" "text/plain; charset=us-ascii"))
+  (testing "section 6.1: of the map's; for every later send, too"
+    (is (= "1\r\n\u00e9\r\n1\r\n\u00e8\r\n0\r\n\r\n"
+           (body-of #(do (async/send! % {:headers {"content-type" "a/b; charset=latin1"} :body "\u00e9"})
+                         (async/send! % "\u00e8" :close? true))))))
+  (testing "section 12 row 10: UTF-8 if there is none, or what run was told"
+    (are [expected run response] (= expected (rest (exchange #(async/send! % "\u00e9" :close? true) :run run :response response)))
+      [["Content-Type: text/plain" "content-length: 2"] "\u00c3\u00a9"] {} plain
+      [["Content-Type: text/html; charset=utf-8" "content-length: 2"] "\u00c3\u00a9"] {} {}
+      [["Content-Type: text/plain" "content-length: 1"] "\u00e9"] {:default-charset "ISO-8859-1"} plain
+      [["Content-Type: text/html; charset=ISO-8859-1" "content-length: 1"] "\u00e9"] {:default-charset "ISO-8859-1"} {}))
+  (testing "an unknown one is the caller's error"
+    (exchange (fn [ch]
+                (is (thrown? java.nio.charset.UnsupportedCharsetException (async/send! ch "x")))
+                (async/send! ch {:status 500 :headers {}} :close? true))
+              :response {:headers {"Content-Type" "text/plain; charset=none-such"}})))
+
+(deftest closing-sends
+  (testing "section 6.5: the first with :close? has a length"
+    (are [lines body message] (= [lines body] (rest (exchange #(async/send! % message :close? true) :response {:headers {"A" "1"}})))
+      ["A: 1" "content-length: 2"] "hi" "hi"
+      ["A: 1" "content-length: 0"] "" nil
+      ["A: 1" "content-length: 2"] "hi" (.getBytes "hi")
+      ["A: 1" "content-length: 2"] "hi" (list "hi")))
+  (testing "section 6.2: a later one ends the chunks"
+    (is (= "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
+           (body-of #(do (async/send! % "a") (async/send! % "b" :close? true)))))
+    (is (= "1\r\na\r\n0\r\n\r\n" (body-of #(do (async/send! % "a") (async/send! % nil :close? true))))))
+  (testing "section 6.5: HEAD gets headers only, the first send ends the channel"
+    (doseq [message ["whatever" {:status 201 :body "whatever"} (list "a" "b") (ByteArrayInputStream. (byte-array 40000))]]
+      (let [closed (promise)
+            errors (atom [])
+            [status _ body] (exchange #(async/send! % message)
+                                      :method "HEAD"
+                                      :options {:on-close (fn [_ status] (deliver closed status))
+                                                :on-error (fn [_ e] (swap! errors conj e))})]
+        (is (= {:code nil :reason nil} (raw/await-value closed)))
+        (is (= (if (map? message) "HTTP/1.1 201 Created" "HTTP/1.1 200 OK") status))
+        (is (= "" body))
+        (is (= [] @errors)))))
+  (testing "section 6.5: HTTP/1.0 is delimited by the end of the connection"
+    (is (= [["Content-Type: text/plain"] "ab"]
+           (rest (exchange #(do (async/send! % "a") (async/send! % "b" :close? true)) :version "1.0" :response plain))))))
+
+(deftest return-values
+  (testing "section 6.3: true or nil"
+    (let [results (atom [])]
+      (exchange (fn [ch]
+                  (swap! results conj (async/send! ch "x") (async/send! ch nil) (async/send! ch (list "y"))
+                         (async/send! ch (ByteArrayInputStream. (byte-array 3))))
+                  (async/close ch)
+                  (swap! results conj (async/send! ch "x") (async/send! ch (list "y")) (async/close ch))))
+      (is (= [true true true true nil nil nil] @results))))
+  (testing "section 12 row 7: nil on a stream closed before any send"
+    (exchange (fn [ch]
+                (async/close ch)
+                (is (nil? (async/send! ch "x")))
+                (is (nil? (async/send! ch {:status 201 :body "x"})))))))
+
+(deftest callbacks-of-sends
+  (testing "section 6.2: :on-success once it was sent, also with :close?"
+    (doseq [message ["x" nil (.getBytes "x") (list "a" "b") () (ByteArrayInputStream. (byte-array 40000))]
+            close? [true false]]
+      (let [called (promise)]
+        (exchange (fn [ch]
+                    (is (true? (async/send! ch message {:close? close?
+                                                        :on-success #(deliver called :success)
+                                                        :on-error (fn [e] (deliver called e))})))
+                    (when-not close?
+                      (is (= :success (raw/await-value called)))
+                      (async/close ch))))
+        (is (= :success (raw/await-value called))))))
+  (testing "section 6.2: not on a closed channel"
+    (exchange (fn [ch]
+                (async/close ch)
+                (is (nil? (async/send! ch "x" {:on-success #(is false) :on-error (fn [_] (is false))}))))))
+  (testing "sections 6.2 and 11: what they throw goes to the channel's :on-error"
+    (let [error (promise)]
+      (exchange #(async/send! % "x" {:close? true :on-success (fn [] (throw (Exception. "BOOM")))})
+                :options {:on-error (fn [_ e] (deliver error (ex-message e)))})
+      (is (= "BOOM" (raw/await-value error))))
+    (let [error (promise)]
+      (exchange #(async/send! % (list 5) {:close? true :on-error (fn [_] (throw (Exception. "BOOM")))})
+                :options {:on-error (fn [_ e] (deliver error (ex-message e)))})
+      (is (= "BOOM" (raw/await-value error)))))
+  (testing "they may send, and wait for other senders"
+    (is (= "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"
+           (body-of (fn [ch]
+                      (async/send! ch "a" :on-success (fn []
+                                                        (async/send! ch "b")
+                                                        @(future (async/send! ch "c"))
+                                                        (async/close ch))))
+                    :response plain)))))
+
+(deftest failures-within-a-message
+  (testing "sections 6.1 and 11: stop it, told once, to the send's :on-error, else the channel's"
+    (doseq [bad [5 {:body "no map here"} (java.io.File. "no/such/file")]
+            own? [true false]]
+      (let [told (atom [])
+            done (CountDownLatch. 1)
+            tell (fn [e] (swap! told conj (class e)) (.countDown done))
+            body (body-of (fn [ch]
+                            (async/send! ch (list "a" bad "never") (if own? {:on-error tell} {}))
+                            (raw/await-latch done)
+                            (async/send! ch "b" :close? true))
+                          :response plain
+                          :options {:on-error (fn [_ e] (tell e))})]
+        (is (= "1\r\na\r\n1\r\nb\r\n0\r\n\r\n" body))
+        (is (= 1 (count @told))))))
+  (testing "a stream that cannot be read; with :close? the channel ends"
+    (let [told (promise)]
+      (body-of (fn [ch]
+                 (async/send! ch (proxy [InputStream] []
+                                   (read ([_] (throw (java.io.IOException. "BOOM")))))
+                              {:close? true :on-error #(deliver told (ex-message %))})))
+      (is (= "BOOM" (raw/await-value told)))))
+  (testing "section 11: logged without any :on-error"
+    (let [log (atom [])]
+      (exchange #(async/send! % (list 5) :close? true) :run (serving/quiet log))
+      (let [[[message exception]] @log]
+        (is (= "Error of the channel of GET /" message))
+        (is (instance? IllegalStateException exception))))))
+
+(deftest ordering
+  (testing "section 10: nothing gets between the pieces of a message, sends keep their order"
+    (let [go (promise)]
+      (is (= ["a1" "a2" "b" "c1" "c2" "d" "e"]
+             (chunks
+              (body-of (fn [ch]
+                         (async/send! ch (map (fn [n] @go (str "a" n)) [1 2]))
+                         (async/send! ch "b")
+                         (async/send! ch (list "c1" "c2"))
+                         (async/send! ch "d")
+                         (async/send! ch "e" :close? true)
+                         (deliver go true))
+                       :response plain))))))
+  (testing "section 10: sends of many threads are all delivered, each thread's in order"
+    (let [threads 4
+          each 200
+          words (-> (body-of (fn [ch]
+                               (let [senders (doall (for [thread (range threads)]
+                                                      (future (dotimes [n each]
+                                                                (if (zero? (mod n 50))
+                                                                  (async/send! ch (list (str thread ":") (str n " ")))
+                                                                  (async/send! ch (str thread ":" n " ")))))))]
+                                 (run! deref senders)
+                                 (async/send! ch "end" :close? true)))
+                             :response plain)
+                    chunks
+                    string/join
+                    (string/split #" "))
+          by-thread (group-by first (map #(string/split % #":") (butlast words)))]
+      (is (= "end" (last words)))
+      (is (= threads (count by-thread)))
+      (doseq [[_ sent] by-thread]
+        (is (= (map str (range each)) (map second sent))))))
+  (testing "section 10: lazy sequences are realised under the caller's bindings"
+    (is (= ["7"] (chunks (body-of #(binding [*print-length* 7]
+                                     (async/send! % (map (fn [_] (str *print-length*)) [1]) :close? true))))))))
+
+(deftest clients-that-leave
+  (testing "section 12 rows 2 and 5: the channel closes, the send under way fails, its stream is closed"
+    (let [channel (promise)
+          closed (promise)
+          failed (promise)
+          source-closed (promise)
+          pipe (PipedOutputStream.)
+          source (proxy [PipedInputStream] [pipe]
+                   (close [] (deliver source-closed true)
+                     (.close pipe)))]
+      (serving/with-run [port (streaming (fn [ch]
+                                           (async/send! ch "x")
+                                           (async/send! ch source {:on-success #(deliver failed :no)
+                                                                   :on-error #(deliver failed (ex-message %))})
+                                           (deliver channel ch))
+                                         :options {:on-close (fn [_ status] (deliver closed status))})]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/read-head connection)
+          (is (async/open? (raw/await-value channel))))
+        (is (= {:code nil :reason nil} (raw/await-value closed)))
+        (is (false? (async/open? @channel)))
+        (is (nil? (async/send! @channel "x")))
+        (is (true? (raw/await-value source-closed)))
+        (is (string? (raw/await-value failed))))))
+  (testing "section 12 row 2: a lazy sequence stops"
+    (let [failed (promise)
+          realised (atom 0)]
+      (serving/with-run [port (streaming #(async/send! % (repeatedly (fn [] (swap! realised inc) (apply str (repeat 1000 "x"))))
+                                                       {:on-success (fn [] (deliver failed :no))
+                                                        :on-error (fn [e] (deliver failed (ex-message e)))}))]
+        (raw/with-connection [connection port :receive-buffer 8192]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/read-head connection))
+        (is (= "The channel was closed before the send was complete" (raw/await-value failed)))
+        ;; No faster than the client takes them, section 6.4.
+        (is (< @realised 20000))))))
+
+(deftest closing
+  (testing "section 12 row 6: what was sent before is delivered"
+    (is (= (str (string/join (repeat 100 "1\r\nx\r\n")) "0\r\n\r\n")
+           (body-of #(do (dotimes [_ 100] (async/send! % "x")) (async/close %)) :response plain))))
+  (testing "section 7: idempotent; :on-close once, within the call, the channel is closed by then"
+    (let [events (atom [])]
+      (exchange (fn [ch]
+                  (async/close ch)
+                  (swap! events conj :returned)
+                  (async/close ch))
+                :options {:on-close (fn [ch status] (swap! events conj [status (async/open? ch)]))})
+      (is (= [[{:code nil :reason nil} false] :returned] @events))))
+  (testing "section 12 row 2: a long send is cut short and told"
+    (let [failed (promise)
+          begun (promise)]
+      (is (= #{"x"}
+             (set (chunks
+                   (body-of (fn [ch]
+                              (async/send! ch "x")
+                              (async/send! ch
+                                           (repeatedly (fn [] (deliver begun true) "x"))
+                                           {:on-error #(deliver failed (ex-message %))})
+                              (raw/await-value begun)
+                              (async/close ch))
+                            :response plain)))))
+      (is (= "The channel was closed before the send was complete" (raw/await-value failed)))))
+  (testing "section 11: what :on-close throws is logged"
+    (let [log (atom [])]
+      (exchange async/close :options {:on-close (fn [_ _] (throw (Exception. "BOOM")))} :run (serving/quiet log))
+      (is (= [":on-close of the channel of GET /" "BOOM"] (update (first @log) 1 ex-message))))))
+
+(deftest failures-of-on-open
+  (testing "section 11: :on-error, then the end; with 500 if nothing was sent"
+    (let [error (promise)
+          [status _ body] (exchange (fn [_] (throw (Exception. "BOOM"))) :options {:on-error (fn [_ e] (deliver error (ex-message e)))})]
+      (is (= "BOOM" (raw/await-value error)))
+      (is (= ["HTTP/1.1 500 Internal Server Error" ""] [status body]))))
+  (testing "section 11: :on-error may answer"
+    (is (= "HTTP/1.1 503 Service Unavailable"
+           (first (exchange (fn [_] (throw (Exception. "BOOM")))
+                            :options {:on-error (fn [ch _] (async/send! ch {:status 503} :close? true))})))))
+  (testing "after a send it only ends"
+    (is (= "1\r\nx\r\n0\r\n\r\n"
+           (body-of (fn [ch] (async/send! ch "x") (throw (Exception. "BOOM"))) :options {:on-error (fn [_ _])})))))
+
+(deftest timeouts
+  (testing "section 9: from the opening, whatever is sent; the stream ends as by close"
+    (is (= "1\r\nx\r\n0\r\n\r\n" (body-of #(async/send! % "x") :options {:timeout 1} :response plain))))
+  (testing "section 12 row 9: with the status and headers if nothing was sent"
+    (let [closed (promise)]
+      (is (= ["HTTP/1.1 202 Accepted" ["A: 1" "content-length: 0"] ""]
+             (exchange identity
+                       :options {:timeout 1 :on-close (fn [_ status] (deliver closed status))}
+                       :response {:status 202 :headers {"A" "1"}})))
+      (is (= {:code nil :reason nil} (raw/await-value closed)))))
+  (testing "section 9: never earlier than asked"
+    (let [begun (promise)
+          ended (promise)]
+      (exchange (fn [_] (deliver begun (System/nanoTime)))
+                :options {:timeout 50 :on-close (fn [_ _] (deliver ended (System/nanoTime)))})
+      (is (<= 50000000 (- (long (raw/await-value ended)) (long (raw/await-value begun)))))))
+  (testing "sections 3 and 9: 0 and less are none"
+    (doseq [timeout [0 -5]]
+      (is (= "x" (body-of #(async/send! % "x" :close? true) :options {:timeout timeout}))))))
+
+(deftest server-stop
+  (testing "section 8: :on-close also when the server stops"
+    (let [opened (promise)
+          closed (promise)]
+      (serving/with-run [port (streaming #(do (async/send! % "x") (deliver opened true))
+                                         :options {:on-close (fn [_ status] (deliver closed status))})]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/await-value opened)
+          (web/stop {:host "127.0.0.1" :port port})
+          (is (= {:code nil :reason nil} (raw/await-value closed))))))))
