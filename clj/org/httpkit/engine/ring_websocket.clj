@@ -125,41 +125,36 @@
             (protocols/-close socket 1009 reason))))
       receive)))
 
+(defn- call-on-open [{:keys [on-open on-error]} socket]
+  (when on-open
+    (try
+      (on-open socket)
+      (catch Throwable e
+        (if on-error
+          (on-error socket e)
+          (throw e))))))
+
 (defn- open
-  "Upgrades the channel. The listener hears of it on this thread; messages wait until `on-open` has returned."
-  [^AsyncChannel channel accept protocol {:keys [on-open on-ping on-pong on-error on-close] :as listener} limits
-   ^UpgradeOptions upgrade-options]
+  "Upgrades the channel. The listener hears of it on this thread; its messages, and after them its end, wait in the channel
+  for the receive handler."
+  [^AsyncChannel channel headers {:keys [on-ping on-pong on-error on-close] :as listener} limits ^UpgradeOptions options]
   (let [socket (Socket. channel)
-        ;; :opening, then :open, or [code reason] if the end came before the listener knew of the beginning.
-        state (atom :opening)]
+        opened? (volatile! false)]
     (when on-ping
       (.setPingHandler channel #(on-ping socket (ByteBuffer/wrap %))))
     (when on-pong
       (.setPongHandler channel #(on-pong socket (ByteBuffer/wrap %))))
     (when on-error
       (.setErrorHandler channel #(on-error socket %)))
-    (.sendHandshake channel
-                    (cond-> {"Upgrade" "websocket"
-                             "Connection" "Upgrade"
-                             "Sec-WebSocket-Accept" accept}
-                      protocol (assoc "Sec-WebSocket-Protocol" protocol))
-                    (if on-ping (.ownPong upgrade-options) upgrade-options))
     (when on-close
-      (.setCloseRingHandler channel (fn [code reason]
-                                      (when-not (compare-and-set! state :opening [code reason])
-                                        (on-close socket code reason)))))
-    (try
-      (when on-open
-        (on-open socket))
-      (catch Throwable e
-        (if on-error
-          (on-error socket e)
-          (throw e)))
-      (finally
-        (if (compare-and-set! state :opening :open)
-          (.setReceiveHandler channel (receiver listener limits socket))
-          (let [[code reason] @state]
-            (on-close socket code reason)))))))
+      ;; A channel may end without ever having been a WebSocket.
+      (.setCloseRingHandler channel #(when @opened? (on-close socket %1 %2))))
+    (when (.sendHandshake channel headers (if on-ping (.ownPong options) options))
+      (vreset! opened? true)
+      (try
+        (call-on-open listener socket)
+        (finally
+          (.setReceiveHandler channel (receiver listener limits socket)))))))
 
 (defn- upgrade-options
   ^UpgradeOptions [{:keys [idle-millis max-text max-binary raw-close-codes?]}]
@@ -191,5 +186,10 @@
             :else
             (if-let [accept (server/websocket-handshake-check request)]
               (do (check-protocol protocol request)
-                  (open channel accept protocol listener limits upgrade-options))
+                  (open channel
+                        (cond-> {"Upgrade" "websocket"
+                                 "Connection" "Upgrade"
+                                 "Sec-WebSocket-Accept" accept}
+                          protocol (assoc "Sec-WebSocket-Protocol" protocol))
+                        listener limits upgrade-options))
               (.send channel (server/handshake-refusal request bad-handshake) true))))))))

@@ -231,16 +231,17 @@ public final class AsyncChannel {
         sendHandshake(headers, UpgradeOptions.DEFAULT);
     }
 
-    /** Upgrades the connection to WebSocket with these response headers. Does nothing if the channel has been answered, or has ended. */
-    public void sendHandshake(Map<String, Object> headers, UpgradeOptions options) {
+    /**
+     * Upgrades the connection to WebSocket with these response headers. Returns false, and has done nothing, if the channel has been
+     * answered or the client has gone.
+     */
+    public boolean sendHandshake(Map<String, Object> headers, UpgradeOptions options) {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
             writer.head(SWITCHING_PROTOCOLS, headers);
             writer.finishHead();
             synchronized (this) {
-                if (claim(UPGRADING)) {
-                    upgrade(writer, options);
-                }
+                return claim(UPGRADING) && upgrade(writer, options);
             }
         } finally {
             writer.release();
@@ -434,7 +435,7 @@ public final class AsyncChannel {
         return close && sent != Native.NOT_OPEN && STATE.compareAndSet(this, STREAMING, CLOSED) ? ENDED : sent;
     }
 
-    private void upgrade(ResponseWriter headers, UpgradeOptions options) {
+    private boolean upgrade(ResponseWriter headers, UpgradeOptions options) {
         WebSocket socket = new WebSocket(this, options);
         webSocket = socket;
         if (!upgradeAsked || handlerReturned || socket.callback(Application.MESSAGE_TEXT) != null) {
@@ -456,6 +457,7 @@ public final class AsyncChannel {
         if (upgraded == Native.NOT_OPEN) {
             socket.closed(Application.CLOSED_LOST, CloseStatus.ABNORMAL, "");
         }
+        return upgraded != Native.NOT_OPEN;
     }
 
     private void openQueue() {
