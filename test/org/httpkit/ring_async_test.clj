@@ -1,0 +1,132 @@
+(ns org.httpkit.ring-async-test
+  "Every trap of Ring's asynchronous handlers, through both entries (contract of Ring, section 9.1, area \"async\"; SPEC section 2)."
+  (:require [ring.doubles])
+  (:require [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw]
+            [ring.websockets :as websockets])
+  (:import (java.util.concurrent CountDownLatch)))
+
+(defn- on-servers
+  "Calls `f` with the port and the log, an atom of [message exception], of a server of each entry and way of dispatch. Returns the
+  set of the results."
+  [handler f]
+  (set (for [[entry start] websockets/entries, dispatch raw/dispatches]
+         (let [log (atom [])
+               [port stop] (start handler (assoc (raw/quiet log) :ring-async? true :dispatch dispatch))]
+           (testing [entry dispatch]
+             (try (f port log) (finally (stop))))))))
+
+(defn- answers
+  "Returns [status body] of two requests on one connection, and the messages in the log."
+  [port log]
+  (raw/with-connection [connection port]
+    (raw/write connection (raw/request "GET" "/a") (raw/request "GET" "/b"))
+    (let [responses (doall (repeatedly 2 #((juxt :status :body) (raw/read-response connection))))]
+      [responses (map (juxt first (comp ex-message second)) @log)])))
+
+(deftest section-9-1-respond-twice
+  (is (= #{[[[200 "/a"] [200 "/b"]] []]}
+         (on-servers (fn [request respond _]
+                       (respond {:status 200 :headers {} :body (:uri request)})
+                       (respond {:status 201 :headers {} :body "again"}))
+                     answers))))
+
+(deftest section-9-1-raise-after-respond
+  (is (= #{[[[200 "/a"] [200 "/b"]] []]}
+         (on-servers (fn [request respond raise]
+                       (respond {:status 200 :headers {} :body (:uri request)})
+                       (raise (ex-info "too late" {})))
+                     answers))))
+
+(deftest section-9-1-throw-after-respond
+  (is (= #{[[[200 "/a"] [200 "/b"]] []]}
+         (on-servers (fn [request respond _]
+                       (respond {:status 200 :headers {} :body (:uri request)})
+                       (throw (ex-info "too late" {})))
+                     answers))))
+
+(deftest section-9-1-respond-after-raise
+  (is (= #{[[[500 "Internal Server Error"] [500 "Internal Server Error"]] [["GET /a" "first"] ["GET /b" "first"]]]}
+         (on-servers (fn [_ respond raise]
+                       (raise (ex-info "first" {}))
+                       (respond {:status 200 :headers {} :body "too late"}))
+                     answers))))
+
+(deftest section-9-1-throw-without-respond
+  (is (= #{[[[500 "Internal Server Error"] [500 "Internal Server Error"]] [["GET /a" "thrown"] ["GET /b" "thrown"]]]}
+         (on-servers (fn [_ _ _] (throw (ex-info "thrown" {}))) answers))))
+
+(deftest section-9-1-the-returned-value-is-ignored
+  (is (= #{[[[200 "/a"] [200 "/b"]] []]}
+         (on-servers (fn [request respond _]
+                       (respond {:status 200 :headers {} :body (:uri request)})
+                       {:status 500 :body "no response"})
+                     answers))))
+
+(deftest section-9-1-respond-from-another-thread
+  (is (= #{[[[200 "/a"] [200 "/b"]] []]}
+         (on-servers (fn [request respond _]
+                       (future (respond {:status 200 :headers {} :body (:uri request)})))
+                     answers)))
+  (testing "raise as well"
+    (is (= #{[[[500 "Internal Server Error"] [500 "Internal Server Error"]] [["GET /a" "raised"] ["GET /b" "raised"]]]}
+           (on-servers (fn [_ _ raise] (future (raise (ex-info "raised" {})))) answers))))
+  (testing "many at once complete the request once"
+    (is (= #{[[[200 "x"] [200 "x"]] []]}
+           (on-servers (fn [_ respond _]
+                         (dotimes [_ 8]
+                           (future (respond {:status 200 :headers {} :body "x"}))))
+                       answers)))))
+
+(deftest section-9-1-nil-response
+  (testing "is http-kit's 404 under run-server, an error under the adapter"
+    (is (= #{[[[404 ""] [404 ""]] []]
+             [[[500 "Internal Server Error"] [500 "Internal Server Error"]]
+              [["GET /a" "Response map is nil"] ["GET /b" "Response map is nil"]]]}
+           (on-servers (fn [_ respond _] (respond nil)) answers)))))
+
+(deftest section-9-1-a-response-that-cannot-be-sent
+  (testing "the caller of respond is not told: the client is answered 500, and the log has it"
+    (let [returned (atom #{})]
+      (is (= #{[[500 500] ["GET /a" "GET /b"]]}
+             (on-servers (fn [_ respond _] (swap! returned conj (respond {:status "no status"})))
+                         (fn [port log]
+                           (let [[responses messages] (answers port log)]
+                             [(map first responses) (map first messages)])))))
+      (is (= #{nil} @returned)))))
+
+(deftest section-9-1-respond-after-the-client-has-left
+  (testing "is a call without effect"
+    (doseq [[entry start] websockets/entries]
+      (testing entry
+        (let [entered (CountDownLatch. 1)
+              left (promise)
+              returned (promise)
+              log (atom [])
+              [port stop] (start (fn [request respond raise]
+                                   (if (= "/leave" (:uri request))
+                                     (do (.countDown entered)
+                                         (future
+                                           (raw/await-value left)
+                                           (deliver returned [(respond {:status 200 :headers {} :body "nobody"})
+                                                              (raise (Exception.))])))
+                                     (respond {:status 200 :headers {} :body "served"})))
+                                 (assoc (raw/quiet log) :ring-async? true))]
+          (try
+            (raw/with-connection [connection port]
+              (raw/write connection (raw/request "GET" "/leave"))
+              (is (raw/await-latch entered)))
+            (is (= "served" (:body (raw/fetch port "GET" "/"))))
+            (deliver left true)
+            (is (= [nil nil] (raw/await-value returned)))
+            (is (= "served" (:body (raw/fetch port "GET" "/"))))
+            (is (= [] @log))
+            (finally (stop))))))))
+
+(deftest section-2-1-one-function-of-both-kinds
+  (let [handler (websockets/handler (fn [request] {:status 200 :headers {} :body (:uri request)}))]
+    (doseq [start (vals websockets/entries), async? [false true]]
+      (let [[port stop] (start handler {:ring-async? async?})]
+        (try
+          (is (= "/x" (:body (raw/fetch port "GET" "/x"))))
+          (finally (stop)))))))
