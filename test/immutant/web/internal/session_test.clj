@@ -1,0 +1,45 @@
+(ns immutant.web.internal.session-test
+  "How long sessions live: contract section 14."
+  (:require [clojure.test :refer [deftest is testing]]
+            [immutant.web.internal.session :as session])
+  (:import (immutant.web.internal.session Store)
+           (java.util.concurrent ConcurrentHashMap)
+           (java.util.concurrent.atomic AtomicLong)))
+
+(defn- age
+  "Makes the session, and the last look for forgotten ones, so many seconds older."
+  [^Store store id seconds]
+  (let [nanos (* 1000000000 (long seconds))]
+    (.set ^AtomicLong (.-last-sweep store) (- (System/nanoTime) nanos))
+    (.computeIfPresent ^ConcurrentHashMap (.-sessions store) id
+                       (reify java.util.function.BiFunction
+                         (apply [_ _ [data last-use]] [data (- (long last-use) nanos)])))))
+
+(deftest timeouts
+  (testing "from the last request"
+    (let [store (session/store 10)
+          id (session/write store nil {:a 1})]
+      (age store id 9)
+      (is (= {:a 1} (session/fetch store id)))
+      (age store id 9)
+      (is (= {:a 1} (session/fetch store id)))
+      (age store id 11)
+      (is (nil? (session/fetch store id)))
+      (is (not= id (session/write store id {:b 1})))))
+  (testing "0 and less is never"
+    (doseq [timeout [0 -1]]
+      (let [store (session/store timeout)
+            id (session/write store nil {:a 1})]
+        (age store id 1000000)
+        (session/write store nil {})
+        (is (= {:a 1} (session/fetch store id))))))
+  (testing "the forgotten leave the memory when others are written"
+    (let [store (session/store 10)
+          old (session/write store nil {:a 1})]
+      (age store old 100)
+      (session/write store nil {})
+      (is (= 1 (.size ^ConcurrentHashMap (.-sessions store)))))))
+
+(deftest ids
+  (is (= 1000 (count (set (repeatedly 1000 #(session/write (session/store 1) nil {}))))))
+  (is (every? #(re-matches #"[A-Za-z0-9_-]{24}" %) (repeatedly 10 #(session/write (session/store 1) nil {})))))
