@@ -17,6 +17,13 @@ public abstract class Application {
     /** The kinds of messages: their opcodes (RFC 6455 section 5.2). */
     public static final int MESSAGE_TEXT = 1;
     public static final int MESSAGE_BINARY = 2;
+    /** No message: the client broke the protocol, and its connection is failed next. HOLD puts that off, for a second at most. */
+    public static final int MESSAGE_BROKEN = 8;
+    /**
+     * No message: the client broke the protocol, and its connection is failed next. {@link #HOLD} puts that off until {@link Native#resume},
+     * for a second at most, so that earlier messages can still be answered.
+     */
+    public static final int MESSAGE_BROKEN = 8;
     public static final int MESSAGE_PING = 9;
     public static final int MESSAGE_PONG = 10;
     /** In the kind of a message: its callback is to run on this thread. */

@@ -34,6 +34,8 @@ final class MessageQueue implements ServerTask {
     private boolean busy;
     /** The engine was told to hold. */
     private boolean held;
+    /** The engine waits for the last callback before it fails the connection. */
+    private boolean lastAwaited;
     /** The handler that upgraded the channel still runs and has not set a callback: its messages wait. */
     private boolean gated = true;
 
@@ -44,6 +46,12 @@ final class MessageQueue implements ServerTask {
     /** Takes the next message. Returns {@code Application.GO_ON} or {@code HOLD}. */
     int accept(Worker worker, int kind, int route, Object payload, int length) {
         int opcode = kind & ~Application.MESSAGE_IN_PLACE;
+        if (opcode == Application.MESSAGE_BROKEN) {
+            return acceptBroken();
+        }
+        if (opcode == Application.MESSAGE_BROKEN) {
+            return holdForAnswers();
+        }
         Dispatcher dispatcher = socket.application().dispatcher();
         int answer = Application.GO_ON;
         boolean inPlace;
@@ -70,6 +78,21 @@ final class MessageQueue implements ServerTask {
             submit();
         }
         return answer;
+    }
+
+    /** The client broke the protocol after these messages: their answers are to be sent before its connection is failed. */
+    private synchronized int holdForAnswers() {
+        if (!busy && !gated) {
+            return Application.GO_ON;
+        }
+        ServerTask resume = () -> Native.resume(socket.connection(), socket.exchange());
+        append(new Message(TASK, 0, resume, 0));
+        return Application.HOLD;
+    }
+
+    private synchronized int acceptBroken() {
+        lastAwaited = busy || first != null;
+        return lastAwaited ? Application.HOLD : Application.GO_ON;
     }
 
     /** Lets messages pass: the handler has returned, or has set a callback for them. */
@@ -107,14 +130,27 @@ final class MessageQueue implements ServerTask {
             worker.end(application, outer);
             dispatcher.leave();
         }
-        synchronized (this) {
-            if (first == null) {
-                busy = false;
-                return;
-            }
+        if (isIdle()) {
+            return;
         }
         // They came on another thread because this callback took long.
         submit();
+    }
+
+    /** A callback has returned. Returns true if there is no other to call, also from another thread. */
+    private boolean isIdle() {
+        synchronized (this) {
+            if (first != null) {
+                return false;
+            }
+            busy = false;
+            if (!lastAwaited) {
+                return true;
+            }
+            lastAwaited = false;
+        }
+        Native.resume(socket.connection(), socket.exchange());
+        return true;
     }
 
     private void submit() {
@@ -167,14 +203,13 @@ final class MessageQueue implements ServerTask {
         if (delivered != null) {
             forget(delivered);
         }
+        if (isIdle()) {
+            return null;
+        }
         synchronized (this) {
             Message message = first;
-            if (message == null) {
-                busy = false;
-            } else {
-                first = message.next;
-                last = first == null ? null : last;
-            }
+            first = message.next;
+            last = first == null ? null : last;
             return message;
         }
     }
