@@ -17,8 +17,6 @@ public abstract class Application {
     /** The kinds of messages: their opcodes (RFC 6455 section 5.2). */
     public static final int MESSAGE_TEXT = 1;
     public static final int MESSAGE_BINARY = 2;
-    /** No message: the client broke the protocol, and its connection is failed next. HOLD puts that off, for a second at most. */
-    public static final int MESSAGE_BROKEN = 8;
     /**
      * No message: the client broke the protocol, and its connection is failed next. {@link #HOLD} puts that off until {@link Native#resume},
      * for a second at most, so that earlier messages can still be answered.

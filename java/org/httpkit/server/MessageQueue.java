@@ -34,8 +34,6 @@ final class MessageQueue implements ServerTask {
     private boolean busy;
     /** The engine was told to hold. */
     private boolean held;
-    /** The engine waits for the last callback before it fails the connection. */
-    private boolean lastAwaited;
     /** The handler that upgraded the channel still runs and has not set a callback: its messages wait. */
     private boolean gated = true;
 
@@ -46,9 +44,6 @@ final class MessageQueue implements ServerTask {
     /** Takes the next message. Returns {@code Application.GO_ON} or {@code HOLD}. */
     int accept(Worker worker, int kind, int route, Object payload, int length) {
         int opcode = kind & ~Application.MESSAGE_IN_PLACE;
-        if (opcode == Application.MESSAGE_BROKEN) {
-            return acceptBroken();
-        }
         if (opcode == Application.MESSAGE_BROKEN) {
             return holdForAnswers();
         }
@@ -90,11 +85,6 @@ final class MessageQueue implements ServerTask {
         return Application.HOLD;
     }
 
-    private synchronized int acceptBroken() {
-        lastAwaited = busy || first != null;
-        return lastAwaited ? Application.HOLD : Application.GO_ON;
-    }
-
     /** Lets messages pass: the handler has returned, or has set a callback for them. */
     void open() {
         synchronized (this) {
@@ -130,27 +120,14 @@ final class MessageQueue implements ServerTask {
             worker.end(application, outer);
             dispatcher.leave();
         }
-        if (isIdle()) {
-            return;
+        synchronized (this) {
+            if (first == null) {
+                busy = false;
+                return;
+            }
         }
         // They came on another thread because this callback took long.
         submit();
-    }
-
-    /** A callback has returned. Returns true if there is no other to call, also from another thread. */
-    private boolean isIdle() {
-        synchronized (this) {
-            if (first != null) {
-                return false;
-            }
-            busy = false;
-            if (!lastAwaited) {
-                return true;
-            }
-            lastAwaited = false;
-        }
-        Native.resume(socket.connection(), socket.exchange());
-        return true;
     }
 
     private void submit() {
@@ -203,13 +180,14 @@ final class MessageQueue implements ServerTask {
         if (delivered != null) {
             forget(delivered);
         }
-        if (isIdle()) {
-            return null;
-        }
         synchronized (this) {
             Message message = first;
-            first = message.next;
-            last = first == null ? null : last;
+            if (message == null) {
+                busy = false;
+            } else {
+                first = message.next;
+                last = first == null ? null : last;
+            }
             return message;
         }
     }
