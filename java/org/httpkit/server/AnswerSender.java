@@ -86,10 +86,11 @@ final class AnswerSender {
 
     /**
      * Answers the exchange, which enters the state {@code claimed}. With {@code typed}, an answer without any header is declared to be
-     * HTML, as http-kit does for {@code send!}. Whatever goes wrong, an InputStream body is closed.
+     * HTML, as http-kit does for {@code send!}. A body that writes itself is shown the {@code response} it came in, null for none.
+     * Whatever goes wrong, an InputStream body is closed.
      */
     int answer(
-        AsyncChannel channel, Worker worker, int claimed, boolean typed, Object status, Object headers, Object body)
+        AsyncChannel channel, Worker worker, int claimed, boolean typed, Object status, Object headers, Object body, Object response)
         throws IOException {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
@@ -98,7 +99,7 @@ final class AnswerSender {
             if (typed) {
                 addDefaultType(writer);
             }
-            int sent = answer(channel, worker, claimed, writer, code, headers, body);
+            int sent = answer(channel, worker, claimed, writer, code, body, response);
             if (sent == IGNORED) {
                 discard(body);
             }
@@ -119,7 +120,7 @@ final class AnswerSender {
     }
 
     private int answer(
-        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object headers, Object body)
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object body, Object response)
         throws IOException {
         boolean declared = writer.handlerLength() != ResponseWriter.NO_LENGTH;
         if (hasNoBody(status) || channel.isHead() && declared && !legacyContentLength) {
@@ -130,12 +131,12 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && body != null && bodyWriter.implementedBy(body)) {
-            return sendWritten(channel, worker, claimed, writer, status, headers, body);
+            return sendWritten(bodyWriter, channel, worker, claimed, writer, body, response);
         }
         if (ringSpec) {
-            if (bodyWriter != null && body instanceof ISeq) {
-                // Ring sends each element as soon as it is there, in the encoding of the Content-Type.
-                return sendWritten(channel, worker, claimed, writer, status, headers, body);
+            if (body instanceof ISeq) {
+                BodyWriter elements = new ElementWriter(writer.charset());
+                return sendWritten(elements, channel, worker, claimed, writer, body, response);
             }
             if (body instanceof String && writer.charset() != UTF_8) {
                 byte[] encoded = ((String) body).getBytes(writer.charset());
@@ -156,7 +157,7 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && !isInMemory(body) && bodyWriter.accepts(body)) {
-            return sendWritten(channel, worker, claimed, writer, status, headers, body);
+            return sendWritten(bodyWriter, channel, worker, claimed, writer, body, response);
         }
         ByteBuffer content = inMemory(body);
         return sendBytes(channel, worker, claimed, writer,
@@ -216,7 +217,7 @@ final class AnswerSender {
 
     /** A body that writes itself may wait for the client, so it never does that on an engine thread. */
     private int sendWritten(
-        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object headers, Object body) {
+        BodyWriter bodies, AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, Object body, Object response) {
         if (channel.isHead()) {
             return claiming(channel, claimed, () -> startAndFinish(channel, writer));
         }
@@ -224,9 +225,9 @@ final class AnswerSender {
         if (!channel.claim(claimed)) {
             return IGNORED;
         }
-        Object response = RT.map(Keywords.STATUS, status, Keywords.HEADERS, headers, Keywords.BODY, body);
+        Object shown = response == null ? RT.map(Keywords.STATUS, 200, Keywords.BODY, body) : response;
         BodyOutputStream stream = new BodyOutputStream(application, channel, head);
-        ServerTask writing = () -> application.write(bodyWriter, body, response, stream, channel, claimed);
+        ServerTask writing = () -> application.write(bodies, body, shown, stream, channel, claimed);
         if (worker == null) {
             writing.run();
         } else {

@@ -413,7 +413,8 @@ public final class AsyncChannel {
         }
         int code = ResponseWriter.status(status);
         if (close || head || upgradeAsked || AnswerSender.hasNoBody(code)) {
-            int sent = application.sender().answer(this, null, CLOSED, true, status, headers, body);
+            int sent = application.sender().answer(
+                this, null, CLOSED, true, status, headers, body, data instanceof Map ? data : null);
             return sent == AnswerSender.IGNORED ? Native.NOT_OPEN : ENDED;
         }
         ByteBuffer content = StreamSender.content(body);

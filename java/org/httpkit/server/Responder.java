@@ -41,7 +41,7 @@ final class Responder {
                 if (ringSpec) {
                     throw new NullPointerException("Response map is nil");
                 }
-                int sent = answer(channel, worker, 404, null, null);
+                int sent = answer(channel, worker, 404, null, null, null);
                 return counted(channel, sent, telemetry.names().serverStatus404);
             }
             Map<?, ?> response = (Map<?, ?>) result;
@@ -56,7 +56,7 @@ final class Responder {
                 return 0;
             }
             Object status = response.get(Keywords.STATUS);
-            int sent = answer(channel, worker, status, response.get(Keywords.HEADERS), body);
+            int sent = answer(channel, worker, status, response.get(Keywords.HEADERS), body, response);
             return counted(channel, sent, telemetry.hasEvents() ? processedEvent(status) : null);
         } catch (Throwable failure) {
             return fail(channel, failure, worker);
@@ -99,15 +99,15 @@ final class Responder {
         return telemetry.names().serverStatusPrefix + ResponseWriter.status(status);
     }
 
-    private int answer(AsyncChannel channel, Worker worker, Object status, Object headers, Object body)
-        throws IOException {
-        return sender.answer(channel, worker, AsyncChannel.ANSWERED, false, status, headers, body);
+    private int answer(
+        AsyncChannel channel, Worker worker, Object status, Object headers, Object body, Object response) throws IOException {
+        return sender.answer(channel, worker, AsyncChannel.ANSWERED, false, status, headers, body, response);
     }
 
     private int lastResort(
         AsyncChannel channel, Worker worker, int status, IPersistentMap headers, String text, String event) {
         try {
-            return counted(channel, answer(channel, worker, status, headers, text), event);
+            return counted(channel, answer(channel, worker, status, headers, text, null), event);
         } catch (Throwable failure) {
             telemetry.error(channel.requestLine(), failure);
             Native.abort(channel.connection(), channel.exchange());

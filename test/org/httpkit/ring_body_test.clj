@@ -1,0 +1,169 @@
+(ns org.httpkit.ring-body-test
+  "Ring's StreamableResponseBody through both entries (contract of Ring, section 9.1, areas \"response\"; SPEC section 1.5)."
+  (:require [ring.doubles])
+  (:require [clojure.string :as string]
+            [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw]
+            [ring.adapter.running :as running]
+            [ring.core-protocols :refer [with-extension with-ring-or-skip]]
+            [ring.websockets :as websockets])
+  (:import (java.io ByteArrayInputStream File IOException InputStream OutputStream)
+           (java.util.concurrent CountDownLatch)))
+
+(deftype Own [f])
+(defrecord Letter [text])
+
+(defn- write [^OutputStream stream ^String text]
+  (.write stream (.getBytes text "UTF-8")))
+
+(defn- write-own [^Own own response stream]
+  ((.f own) response stream))
+
+(defn- answers
+  "Returns the set of what `view` sees in the responses of every kind of server to a handler of this body, made by `body` for each
+  request."
+  [body view & {:as options}]
+  (set (for [[entry start] websockets/entries, async? [false true], dispatch raw/dispatches]
+         (let [[port stop] (start (websockets/handler (fn [_] {:status 200 :headers {} :body (body)}))
+                                  (merge (raw/quiet) {:ring-async? async? :dispatch dispatch} options))]
+           (testing [entry (if async? :async :sync) dispatch]
+             (try (view (raw/fetch port "GET" "/")) (finally (stop))))))))
+
+(deftest section-9-1-extensions-by-others-win
+  (with-ring-or-skip
+    (let [file (doto (File/createTempFile "httpkit-rs" ".txt") (.deleteOnExit) (spit "file"))]
+      (doseq [[body-class body] {String (constantly "plain")
+                                 (Class/forName "[B") #(.getBytes "plain")
+                                 InputStream #(ByteArrayInputStream. (.getBytes "plain"))
+                                 ;; Nearer than Ring's InputStream.
+                                 ByteArrayInputStream #(ByteArrayInputStream. (.getBytes "plain"))
+                                 File (constantly file)
+                                 clojure.lang.ISeq #(list "plain")
+                                 clojure.lang.IPersistentVector (constantly ["plain"])
+                                 Letter #(->Letter "plain")
+                                 clojure.lang.IPersistentMap (constantly {:text "plain"})
+                                 Object #(Object.)}]
+        (testing body-class
+          (with-extension [body-class (fn [_ response stream]
+                                        (write stream (str "extended " (:status response)))
+                                        (.close ^OutputStream stream))]
+            (is (= #{"extended 200"} (answers body :body)))))))
+    (testing "and Ring's own give way to the faster ones, which do the same"
+      (is (= #{["plain" "5" nil]}
+             (answers (constantly "plain")
+                      (juxt :body #(get-in % [:headers "content-length"]) #(get-in % [:headers "transfer-encoding"]))))))))
+
+(deftest section-1-5-the-whole-response-is-shown
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (doseq [start (vals websockets/entries)]
+        (let [[port stop] (start (fn [_]
+                                   {:status 201 :headers {"X" "1"} ::mine 2
+                                    :body (Own. (fn [response stream]
+                                                  (write stream (pr-str ((juxt :status :headers ::mine) response)))))})
+                                 {})]
+          (try
+            (is (= "[201 {\"X\" \"1\"} 2]" (:body (raw/fetch port "GET" "/"))))
+            (finally (stop))))))))
+
+(deftest extensions-while-the-server-runs
+  (with-ring-or-skip
+    (running/with-server [server (fn [_] {:status 200 :headers {} :body "plain"}) {}]
+      (let [fetch #(:body (running/fetch server "GET" "/"))]
+        (is (= "plain" (fetch)))
+        (with-extension [String (fn [_ _ stream] (write stream "extended") (.close ^OutputStream stream))]
+          (is (= "extended" (fetch))))
+        (is (= "plain" (fetch)))))))
+
+(deftest section-9-1-writing-later
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (testing "an asynchronous handler's body is complete when its stream is closed, by whichever thread"
+        (doseq [start (vals websockets/entries), dispatch raw/dispatches]
+          (let [returned (promise)
+                first-read (promise)
+                body (Own. (fn [_ ^OutputStream stream]
+                             (future
+                               (raw/await-value returned)
+                               (write stream "one ")
+                               (.flush stream)
+                               (raw/await-value first-read)
+                               (write stream "two")
+                               (.close stream))))
+                [port stop] (start (fn [_ respond _] (respond {:status 200 :headers {} :body body}) (deliver returned true))
+                                   {:ring-async? true :dispatch dispatch})]
+            (try
+              (raw/with-connection [connection port]
+                (raw/write connection (raw/request "GET" "/"))
+                (is (= "chunked" (get-in (raw/read-head connection) [:headers "transfer-encoding"])))
+                (is (= "4\r\none " (String. (.readNBytes ^InputStream (:in connection) 7))))
+                (deliver first-read true)
+                (is (= "\r\n3\r\ntwo\r\n0\r\n\r\n" (String. (.readNBytes ^InputStream (:in connection) 15)))))
+              (finally (stop))))))
+      (testing "a synchronous handler's when it has been written: what comes later is refused"
+        (doseq [start (vals websockets/entries), dispatch raw/dispatches]
+          (let [answered (promise)
+                refused (promise)
+                body #(Own. (fn [_ ^OutputStream stream]
+                              (write stream "now")
+                              (future
+                                (raw/await-value answered)
+                                (deliver refused (try (write stream "later") (catch IOException e (ex-message e)))))))
+                [port stop] (start (fn [_] {:status 200 :headers {} :body (body)}) {:dispatch dispatch})]
+            (try
+              (is (= "now" (:body (raw/fetch port "GET" "/"))))
+              (deliver answered true)
+              (is (= "The stream is closed" (raw/await-value refused)))
+              (finally (stop)))))))))
+
+(deftest section-9-1-errors-while-writing
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (testing "before anything was sent: 500"
+        (is (= #{500} (answers #(Own. (fn [_ stream] (write stream "x") (throw (IOException. "no")))) :status))))
+      (testing "after that the connection is cut, so that nothing incomplete looks complete"
+        (doseq [[entry start] websockets/entries, async? [false true], dispatch raw/dispatches]
+          (testing [entry async? dispatch]
+            (let [log (atom [])
+                  body #(Own. (fn [_ ^OutputStream stream] (write stream "x") (.flush stream) (throw (IOException. "no"))))
+                  [port stop] (start (websockets/handler (fn [_] {:status 200 :headers {} :body (body)}))
+                                     (merge (raw/quiet log) {:ring-async? async? :dispatch dispatch}))]
+              (try
+                (raw/with-connection [connection port]
+                  (raw/write connection (raw/request "GET" "/x"))
+                  (is (not (string/ends-with? (raw/read-rest connection) "0\r\n\r\n"))))
+                (finally (stop)))
+              (is (= [["GET /x" "no"]] (map (juxt first (comp ex-message second)) @log))))))))))
+
+(deftest section-9-1-sequences-under-the-adapter
+  (with-ring-or-skip
+    (testing "each element is sent before the next is asked for"
+      (doseq [async? [false true], dispatch raw/dispatches]
+        (let [seen (CountDownLatch. 1)
+              body (cons "one" (lazy-seq (raw/await-latch seen) (list "two" 3)))]
+          (running/with-server [server (websockets/handler (fn [_] {:status 200 :headers {} :body body}))
+                                {:async? async? :dispatch dispatch}]
+            (raw/with-connection [connection (.getPort server)]
+              (raw/write connection (raw/request "GET" "/"))
+              (raw/read-head connection)
+              (is (= "3\r\none\r\n" (String. (.readNBytes ^InputStream (:in connection) 8))))
+              (.countDown seen)
+              (is (= "4\r\ntwo3\r\n0\r\n\r\n" (String. (.readNBytes ^InputStream (:in connection) 14)))))))))
+    (testing "those that are there already are gathered"
+      (running/with-server [server (fn [_] {:status 200 :headers {} :body (list "a" nil :b 1)}) {}]
+        (is (= ["a:b1" "4"] ((juxt :body #(get-in % [:headers "content-length"])) (running/fetch server "GET" "/")))))
+      (testing "none for HEAD"
+        (running/with-server [server (fn [_] {:status 200 :headers {} :body (lazy-seq (throw (Exception.)))}) (raw/quiet)]
+          (is (= 200 (:status (running/fetch server "HEAD" "/")))))))
+    (testing "in the encoding of the Content-Type"
+      (running/with-server [server (fn [_] {:status 200 :headers {"Content-Type" "text/plain; charset=iso-8859-1"}
+                                            :body (list "\u00e4" "b")}) {}]
+        (is (= [-28 98] (seq (:bytes (running/fetch server "GET" "/")))))))
+    (testing "one that fails cuts the connection"
+      (running/with-server [server (fn [_] {:status 200 :headers {} :body (lazy-cat ["one"] (throw (IOException. "no")))})
+                            (raw/quiet)]
+        (raw/with-connection [connection (.getPort server)]
+          (raw/write connection (raw/request "GET" "/"))
+          (let [text (raw/read-rest connection)]
+            (is (string/includes? text "3\r\none\r\n"))
+            (is (not (string/ends-with? text "0\r\n\r\n")))))))))
