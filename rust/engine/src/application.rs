@@ -131,6 +131,9 @@ pub enum MessageKind {
     Text = 1,
     /// Bytes.
     Binary = 2,
+    /// No message: the client broke the protocol, and its connection is failed next. [`Flow::Hold`] puts that off until
+    /// [`Exchange::resume`](crate::Exchange::resume), for a second at most, so that earlier messages can still be answered.
+    Broken = 8,
     /// A ping: the engine has answered it, unless the application wanted to.
     Ping = 9,
     /// A pong, asked for or not.

@@ -13,6 +13,8 @@ use crate::registry;
 
 /// How long a client that was refused may take to close its side.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long the answers to the messages of a client that then broke the protocol are waited for.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long a client may take to answer our Close frame.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -33,6 +35,8 @@ pub(super) enum Waiting {
     Socket,
     /// The client's Close frame, after ours.
     Close,
+    /// The answers to a client that broke the protocol.
+    LastAnswers,
     /// The application: it may take any time.
     Application,
 }
@@ -47,6 +51,7 @@ impl Waiting {
             Self::Write => timeouts.write,
             Self::Linger => LINGER,
             Self::Close => CLOSE_GRACE,
+            Self::LastAnswers => LAST_ANSWERS,
             Self::Application | Self::Socket => Duration::ZERO,
         };
         after(timeout)
@@ -66,7 +71,11 @@ impl Connection {
         } else if state.flags.lingering {
             Waiting::Linger
         } else if let Some(session) = &state.session {
-            if session.is_open() { Waiting::Socket } else { Waiting::Close }
+            match session.ending {
+                Some(_) => Waiting::LastAnswers,
+                None if session.is_open() => Waiting::Socket,
+                None => Waiting::Close,
+            }
         } else if state.http.is_in_exchange() {
             Waiting::Application
         } else if state.http.is_reading_body() {
@@ -100,6 +109,11 @@ impl Connection {
                 Waiting::Socket => return self.session_expired(state),
                 Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Close => {
                     self.end(&mut state, CloseCause::Timeout);
+                }
+                Waiting::LastAnswers => {
+                    if let Some(session) = state.session.as_deref_mut() {
+                        session.holds = 0;
+                    }
                 }
                 Waiting::Application => {}
             }

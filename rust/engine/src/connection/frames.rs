@@ -11,7 +11,7 @@ use crate::application::{Flow, Message, MessageKind};
 use crate::dispatch;
 use crate::exchange::Exchange;
 use crate::stats::Counter;
-use crate::websocket::{Event, Received};
+use crate::websocket::{Closed, Event, Received};
 
 impl Connection {
     /// Whether frames are read: not while the application has enough of them, nor while the client does not take its answers.
@@ -42,6 +42,9 @@ impl Connection {
     fn process_frames(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: &mut [u8]) -> usize {
         let (mut position, length, driver) = (0, input.len(), state.driver);
         state.flags.unread_input = false;
+        if self.fail_session(state) {
+            return length;
+        }
         while position < length && state.session.is_some() {
             if state.outbox.buffered() > LOW_WATER {
                 self.flush(state);
@@ -68,7 +71,11 @@ impl Connection {
                     self.deliver(state, MessageKind::Ping, &payload, more);
                 }
                 Some(Event::Closed(closed)) => {
-                    self.session_closed(state, *closed);
+                    if closed.violation.is_some() && closed.reply.is_some() {
+                        self.broken(state, closed);
+                    } else {
+                        self.session_closed(state, *closed);
+                    }
                     return length;
                 }
             }
@@ -78,6 +85,21 @@ impl Connection {
         }
         // What follows the end of a WebSocket is nobody's.
         if state.session.is_some() { position } else { length }
+    }
+
+    /// The client broke the protocol. What it sent before was in order: its answers go out first, if the application has them soon.
+    fn broken(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, closed: Box<Closed>) {
+        let Some(session) = state.session.as_deref_mut() else { return };
+        session.ending = Some(closed);
+        let message = Message { kind: MessageKind::Broken, payload: b"", in_place: false, route: session.route };
+        let exchange = Exchange { connection: self, number: state.exchange };
+        let flow = MutexGuard::unlocked(state, || self.server.application.message(&exchange, &message));
+        if flow == Flow::Hold {
+            if let Some(session) = state.session.as_deref_mut() {
+                session.holds += 1;
+            }
+        }
+        state.flags.unread_input = !self.fail_session(state);
     }
 
     /// Calls the application without the lock. `more`: further input follows in the same read.

@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) own_pong: bool,
     /// How many times the application asked for a pause and has not taken it back: it may do so before its call returns.
     pub(super) holds: i32,
+    /// What the client did against the protocol, while the answers to its earlier messages are waited for.
+    pub(super) ending: Option<Box<Closed>>,
     /// The application knows that it has ended.
     told: bool,
     /// Bytes came since the deadline was set.
@@ -41,8 +43,9 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Messages can be sent.
     pub(super) fn is_open(&self) -> bool {
-        self.protocol.state() == Progress::Open
+        self.protocol.state() == Progress::Open || self.ending.is_some()
     }
 }
 
@@ -76,6 +79,7 @@ impl Connection {
             route: state.route.of_messages(),
             own_pong: options.own_pong,
             holds: 0,
+            ending: None,
             told: false,
             heard: false,
             spoke: false,
@@ -178,10 +182,21 @@ impl Connection {
         }
     }
 
+    /// Fails the connection of a client that broke the protocol, unless answers to its earlier messages are waited for.
+    pub(super) fn fail_session(&self, state: &mut State) -> bool {
+        let due = state.session.as_deref_mut().filter(|session| session.holds <= 0).and_then(|session| session.ending.take());
+        due.map(|closed| self.session_closed(state, *closed)).is_some()
+    }
+
     /// The connection has ended under its WebSocket.
     pub(super) fn session_lost(state: &mut State, cause: CloseCause) {
         let Some(session) = state.session.take() else { return };
         if session.told {
+            return;
+        }
+        if let Some(closed) = session.ending {
+            let (kind, code) = (SocketEndKind::Violation, closed.code.0);
+            state.notices.socket_end = Some(Box::new(SocketEnd { kind, code, reason: closed.reason }));
             return;
         }
         let (kind, code) = match cause {

@@ -57,6 +57,39 @@ fn a_violation_is_answered_with_its_code_and_told_with_its_text() {
 }
 
 #[test]
+fn answers_to_earlier_messages_come_before_the_close_of_a_violation() {
+    let fixture = Fixture::new();
+    let mut client = open(&fixture, "/ws");
+    client.send([frame(TEXT, b"answer later"), frame(0xc1, b"hi")].concat());
+    let id = fixture.app.held(2);
+    fixture.app.wait("the violation", |log| log.broken == 1);
+    assert_eq!(with_exchange(id, |exchange| exchange.close_websocket(1000, "")), Some(Ok(Sent::NotOpen)));
+    assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Text, b"answer")), Some(Ok(Sent::Accepted)));
+    assert_eq!(client.frame(), (TEXT, b"answer".to_vec()));
+    assert_eq!(fixture.app.log().ends, []);
+    with_exchange(id, |exchange| exchange.resume());
+    assert_eq!(client.frame(), (CLOSE, close(1002, "")));
+    assert_eq!(client.ending(), Ending::Closed);
+    assert_eq!(end(&fixture).kind, SocketEndKind::Violation);
+}
+
+#[test]
+fn a_violation_is_answered_though_earlier_messages_never_are() {
+    let fixture = Fixture::new();
+    let mut client = open(&fixture, "/ws");
+    client.send([frame(TEXT, b"answer never"), frame(0xc1, b"hi")].concat());
+    assert_eq!(client.frame(), (CLOSE, close(1002, "")));
+    assert_eq!(client.ending(), Ending::Closed);
+    assert_eq!(end(&fixture).kind, SocketEndKind::Violation);
+    // A client that does not wait for its Close frame.
+    let mut client = open(&fixture, "/ws");
+    client.send([frame(TEXT, b"answer never"), frame(0xc1, b"hi")].concat());
+    drop(client);
+    let log = fixture.app.wait("both ends", |log| log.ends.len() == 2);
+    assert_eq!(log.ends[1].1.kind, SocketEndKind::Violation);
+}
+
+#[test]
 fn a_message_above_the_limit_is_refused_by_its_head() {
     for path in ["/ws", "/ws-small/1000"] {
         let fixture = Fixture::with(|config| config.max_message = if path == "/ws" { 1000 } else { 4_000_000 });

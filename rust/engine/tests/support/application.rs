@@ -28,6 +28,8 @@ pub(crate) struct Log {
     /// Messages, pings and pongs of WebSockets.
     pub(crate) messages: Vec<(MessageKind, Vec<u8>)>,
     pub(crate) ends: Vec<(ExchangeId, SocketEnd)>,
+    /// Clients that broke the protocol.
+    pub(crate) broken: usize,
     pub(crate) rejected: Vec<u16>,
     pub(crate) accept_failures: Vec<Instant>,
     pub(crate) drained: usize,
@@ -193,17 +195,28 @@ impl Application for App {
 
     /// Sends messages back, but for those that say what to do.
     fn message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
+        if message.kind == MessageKind::Broken {
+            self.note(|log| log.broken += 1);
+            let unanswered =
+                self.log().messages.iter().any(|(_, payload)| payload == b"answer later" || payload == b"answer never");
+            return if unanswered { Flow::Hold } else { Flow::GoOn };
+        }
         self.note(|log| log.messages.push((message.kind, message.payload.to_vec())));
         let opcode = match message.kind {
             MessageKind::Text => Opcode::Text,
             MessageKind::Binary => Opcode::Binary,
-            MessageKind::Ping | MessageKind::Pong => return Flow::GoOn,
+            MessageKind::Ping | MessageKind::Pong | MessageKind::Broken => return Flow::GoOn,
         };
         match message.payload {
             b"hold" => return Flow::Hold,
             b"resume early" => {
                 exchange.resume();
                 return Flow::Hold;
+            }
+            // Answered by the test.
+            b"answer later" | b"answer never" => {
+                self.note(|log| log.held.push(exchange.id()));
+                return Flow::GoOn;
             }
             b"block" => drop(self.wait("a release", |log| log.released.contains(&1))),
             b"panic" => panic!("a fault of the application"),
