@@ -3,7 +3,7 @@
 Usage: driver.py WSTEST CASES REPORTS -- SERVER...
 
 WSTEST is the suite's command, CASES the number of cases there must be, REPORTS the directory for the suite's reports and
-log, SERVER the command of an echo server: it prints its port as the first line and ends with its standard input.
+both logs, SERVER the command of an echo server: it prints its port as the first line and ends with its standard input.
 
 Every case passes whose `behavior` and `behaviorClose` are OK or INFORMATIONAL: NON-STRICT, which the suite itself lets
 pass, is a failure here. The last line counts the cases; the exit status is 0 if all passed.
@@ -27,9 +27,10 @@ GOOD = ("OK", "INFORMATIONAL")
 
 
 @contextlib.contextmanager
-def running(server):
-    """Starts the server and gives its port; ends it with the block."""
-    process = subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def running(server, reports):
+    """Starts the server and gives its port; ends it with the block. What it warns about is written down."""
+    with open(reports / "server.txt", "w", encoding="utf-8") as warnings:
+        process = subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=warnings, text=True)
     try:
         yield int(process.stdout.readline())
     finally:
@@ -102,11 +103,11 @@ def main():
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     try:
-        with running(server) as port:
+        with running(server, reports) as port:
             run_suite(wstest, reports, port)
         passed, failed = judge(reports, int(cases))
     except (OSError, ValueError, subprocess.SubprocessError) as failure:
-        print(f"The suite did not run to its end ({failure}): see {reports}/log.txt")
+        print(f"The suite did not run to its end ({failure}): see {reports}/*.txt")
         passed, failed = 0, int(cases)
     print(f"autobahn: passed={passed} failed={failed} skipped=0")
     return 1 if failed else 0
