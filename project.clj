@@ -9,8 +9,8 @@
   :source-paths ["clj"]
   :java-source-paths ["java"]
   :test-paths ["test"]
-  ;; `make build` stages native/<os>-<arch>/ here.
-  :resource-paths ["target/native-resources"]
+  ;; `make build` stages native/<os>-<arch>/ in the second.
+  :resource-paths ["resources" "target/native-resources"]
 
   :javac-options ["--release" "11" "-Xlint:all,-path" "-encoding" "UTF-8"]
   ;; JDK 24 and newer warn when a library loads native code without this; older ones do not know the flag.

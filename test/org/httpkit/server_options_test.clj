@@ -39,6 +39,14 @@
     ClassCastException ":max-body" {:max-body "1"}
     NullPointerException ":max-ws" {:max-ws nil}
     ArithmeticException ":max-ws" {:max-ws 3000000000}
+    IllegalArgumentException ":max-ws" {:max-ws -1}
+    IllegalArgumentException ":max-pending" {:max-pending -1}
+    ClassCastException ":max-pending" {:max-pending "1"}
+    ArithmeticException ":max-pending" {:max-pending 3000000000}
+    IllegalArgumentException ":slow-client must be one of :close, :block, :drop" {:slow-client :wait}
+    IllegalArgumentException ":slow-client" {:slow-client nil}
+    IllegalArgumentException ":ws-ping-interval" {:ws-ping-interval -1}
+    ClassCastException ":ws-ping-interval" {:ws-ping-interval "30 s"}
     NullPointerException ":max-line" {:max-line nil}
     IllegalArgumentException ":max-line" {:max-line 0}
     IllegalArgumentException ":max-headers" {:max-headers 0}
@@ -74,6 +82,8 @@
     {:port (short 0)}
     {:ip "localhost"}
     {:server-header ""}
+    {:max-pending nil :ws-ping-interval nil :slow-client :block}
+    {:max-pending 0 :ws-ping-interval 0 :slow-client :drop :max-ws 0}
     {:server-header nil}
     {:event-names {:keyword "ignored"}}
     {:legacy-content-length? nil}

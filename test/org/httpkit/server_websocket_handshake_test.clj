@@ -1,7 +1,9 @@
 (ns org.httpkit.server-websocket-handshake-test
   "From a request that asks for a WebSocket to a channel that is one: the wire format of the handshake, its refusals, and the
   functions and macros around it."
-  (:require [clojure.string :as string]
+  (:require [clojure.edn :as edn]
+            [clojure.java.io :as io]
+            [clojure.string :as string]
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]
@@ -299,3 +301,9 @@
             (deliver gone true))
           (is (contains? #{:client-close :going-away} (ws/next-event events)))
           (is (ws/no-event? events)))))))
+
+(deftest clj-kondo-knows-with-channel
+  (testing "as a macro of the shape [expression name & body] that comes with Clojure"
+    (let [config (edn/read-string (slurp (io/resource "clj-kondo.exports/httpkit-rs/httpkit-rs/config.edn")))]
+      (is (= '{:lint-as {org.httpkit.server/with-channel clojure.core/as->}} config))
+      (is (= '[[ring-req ch-name & body]] (:arglists (meta #'server/with-channel)))))))
