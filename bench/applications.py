@@ -18,6 +18,8 @@ COMPOJURE = tuple(JARS / f"{name}.jar" for name in (
     "ring-ssl", "servlet-api", "tigris", "tools.macro"))
 
 PATHS: dict[str, tuple[Path, ...]] = {
+    # The names and signatures of ring.websocket; another on the server's class path comes first.
+    "ring-websocket": (ROOT / "test" / "ring_doubles",),
     "guestbook-api": (*COMPOJURE, GUEST_BOOK / "src", GUEST_BOOK / "resources"),
 }
 

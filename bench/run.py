@@ -80,11 +80,13 @@ def _measure(scenario, contestants: list[peers.Peer], arguments: argparse.Namesp
     return results
 
 
-def _loadable(scenario) -> bool:
-    """Whether the libraries of the scenario's application are there; says what is missing."""
-    missing = applications.missing(scenario.handler) if isinstance(scenario, LoadScenario) else None
+def _loadable(scenario, peer: peers.Peer) -> bool:
+    """Whether the libraries of the peer's application are there; says what is missing."""
+    handler = peer.handler or getattr(scenario, "handler", "")
+    missing = applications.missing(handler)
     if missing:
-        print(f"{scenario.name}: left out, there is no {missing}", file=sys.stderr, flush=True)
+        print(f"{scenario.name}: {peer.name} is left out, there is no {missing}",
+              file=sys.stderr, flush=True)
     return missing is None
 
 
@@ -102,8 +104,11 @@ def _run(arguments: argparse.Namespace) -> None:
     ]
     measured = []
     for scenario in SCENARIOS:
-        contestants = [peer for peer in scenario.peers if peer.family in families]
-        if scenario.name in arguments.scenario and contestants and _loadable(scenario):
+        if scenario.name not in arguments.scenario:
+            continue
+        contestants = [peer for peer in scenario.peers
+                       if peer.family in families and _loadable(scenario, peer)]
+        if contestants:
             results = _measure(scenario, contestants, arguments)
             measured.append((scenario, results))
             print("\n".join(report.section(scenario, results)), flush=True)

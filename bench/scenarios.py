@@ -9,6 +9,11 @@ from peers import (HTTP_KIT, HTTP_KIT_PEERS, HYPER, HYPER_PEER, JETTY, JVM_PEERS
 
 DEFAULT = Peer(OURS)
 RING_JETTY_PEER = Peer(RING_JETTY)
+# The same server through its other interfaces.
+RING_ADAPTER = Peer(OURS, "ring adapter", main="serve-ring")
+RING_WEBSOCKET = Peer(OURS, "ring.websocket", handler="ring-websocket")
+IMMUTANT_WEBSOCKET = Peer(OURS, "immutant", handler="immutant-websocket", main="serve-immutant")
+IMMUTANT_STREAM = Peer(OURS, "immutant", handler="immutant-stream", main="serve-immutant")
 IN_PLACE = Peer(OURS, "in place", "{:dispatch :in-place}")
 POOL = Peer(OURS, "pool", "{:dispatch :pool}")
 POOL_OF_FOUR = Peer(OURS, "pool of 4", "{:dispatch :pool :thread 4 :allow-virtual? false}")
@@ -87,6 +92,11 @@ def _at_least(figure: str, limit: float, family: str | None = None, ours: Peer =
     return Goal(figure, limit, family, at_least=True, ours=ours)
 
 
+def _within(figure: str, limit: float, ours: Peer) -> Goal:
+    """One of our interfaces against as-channel and run-server."""
+    return Goal(figure, limit, ours=ours, other=DEFAULT)
+
+
 def _ahead_in_cpu(*families: str) -> tuple[Goal, ...]:
     return tuple(_at_most("cpu", 1.0, family) for family in families)
 
@@ -126,6 +136,9 @@ SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
         (DEFAULT, *HTTP_KIT_PEERS, RING_JETTY_PEER), (_at_most("cpu", 0.70, RING_JETTY),),
         handler="guestbook-api", path="/api/entries"),
     LoadScenario(
+        "ring-adapter", "Plain GET by run-server and by the Ring adapter, 64 connections",
+        (DEFAULT, RING_ADAPTER), (_within("cpu", 1.03, RING_ADAPTER),)),
+    LoadScenario(
         "pool4", "Plain GET through a pool of 4 threads, 64 connections",
         (POOL_OF_FOUR, HTTP_KIT_PEERS[1]), (_at_most("cpu", 0.95, HTTP_KIT, POOL_OF_FOUR),)),
     LoadScenario(
@@ -135,6 +148,11 @@ SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
         "stream", "InputStream of 1 MiB, 32 connections", JVM_SERVERS,
         (_at_least("requests", 1.5, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
         handler="stream", connections=32, path="/stream"),
+    LoadScenario(
+        "send-stream", "1 MiB in sends of 8 KiB, 32 connections",
+        (DEFAULT, IMMUTANT_STREAM, *HTTP_KIT_PEERS),
+        (_at_least("requests", 1.0, HTTP_KIT), _within("cpu", 1.10, IMMUTANT_STREAM)),
+        handler="send-stream", connections=32, path="/stream"),
     LoadScenario(
         "file", "File of 1 MiB, 32 connections", JVM_SERVERS,
         (_at_least("requests", 1.3, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
@@ -155,6 +173,11 @@ SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
         "ws-echo-16k", "WebSocket echo of 16 KiB of text, 64 connections", WEBSOCKET_SERVERS,
         (_at_most("message-cpu", 0.24, HTTP_KIT), _at_least("messages", 3.5, HTTP_KIT)),
         payload_bytes=16 * 1024),
+    WebSocketScenario(
+        "ws-echo-layers", "WebSocket echo of 64 bytes by other interfaces, 64 connections",
+        (DEFAULT, RING_WEBSOCKET, IMMUTANT_WEBSOCKET),
+        (_within("message-cpu", 1.10, RING_WEBSOCKET),
+         _within("message-cpu", 1.10, IMMUTANT_WEBSOCKET))),
     WebSocketScenario(
         "ws-broadcast", "128 bytes to each of 5000 WebSockets", WEBSOCKET_SERVERS,
         (_at_most("message-cpu", 0.80, HTTP_KIT), _at_most("last", 0.80, HTTP_KIT)),
