@@ -1,7 +1,7 @@
 (ns load.slow-client-test
   "One client that never reads costs the server a bounded amount of memory, and the others nothing.
 
-  By default 160 MB go to 20 readers; `-Dhttpkit-rs.load=full` makes it 640 MB to 100."
+  By default 160 MB go to 20 readers; `-Dhttpkit-rs.full-counts=true` makes it 640 MB to 100."
   (:require [clojure.edn :as edn]
             [clojure.java.io :as io]
             [clojure.test :refer [deftest is testing]]
@@ -15,7 +15,7 @@
 (set! *unchecked-math* :warn-on-boxed)
 
 (def ^:private volume
-  (if (= "full" (System/getProperty "httpkit-rs.load"))
+  (if (Boolean/getBoolean "httpkit-rs.full-counts")
     {:messages 10000 :readers 100}
     {:messages 2500 :readers 20}))
 
