@@ -1,7 +1,7 @@
 (ns load.slow-client-test
   "One client that never reads costs the server a bounded amount of memory, and the others nothing.
 
-  By default 160 MB go to 20 readers; `-Dhttpkit-rs.full-counts=true` makes it 640 MB to 100."
+  By default 160 MB go to 8 readers; `-Dhttpkit-rs.full-counts=true` makes it 640 MB to 100."
   (:require [clojure.edn :as edn]
             [clojure.java.io :as io]
             [clojure.test :refer [deftest is testing]]
@@ -17,7 +17,7 @@
 (def ^:private volume
   (if (Boolean/getBoolean "httpkit-rs.full-counts")
     {:messages 10000 :readers 100}
-    {:messages 2500 :readers 20}))
+    {:messages 2500 :readers 8}))
 
 (def ^:private message-bytes 65536)
 (def ^:private warm-up-messages 300)
