@@ -25,9 +25,6 @@ use crate::wire::RequestBlock;
 /// Bytes of a new buffer. Grown for a larger head, never for a body.
 const BUFFER_LENGTH: usize = 64 * 1024;
 
-/// A message up to this length travels in the buffer. A longer one gets an array of its own: for bytes the one the callback is given, for
-/// text one copy less.
-const BUFFERED_MESSAGE: usize = 2 * 1024;
 /// Set in the kind of a message that may run in place.
 const IN_PLACE: sys::jint = 0x10;
 /// What `Worker.message` returns when the application has enough messages for now.
@@ -130,19 +127,16 @@ impl Worker {
     pub(crate) fn message(&mut self, application: &JObject<'_>, id: ExchangeId, message: &Message<'_>) -> Result<Flow> {
         let (kind, payload) = (message.kind as sys::jint, message.payload);
         let kind = if message.in_place { kind | IN_PLACE } else { kind };
-        let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len().min(BUFFERED_MESSAGE)) {
-            if payload.len() <= BUFFERED_MESSAGE {
-                place.copy_from_slice(payload);
-                self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?
-            } else {
-                jvm::with_env(|env| {
-                    let array = env.new_byte_array(payload.len())?;
-                    array.set_region(env, 0, signed(payload))?;
-                    self.call_message(application, id, kind, payload.len(), message.route, &array)
-                })?
-            }
+        let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len()) {
+            place.copy_from_slice(payload);
+            self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?
         } else {
-            return Err(Error::IndexOutOfBounds);
+            // An array made here is filled with zeroes first, so that only what must be travels in one.
+            jvm::with_env(|env| {
+                let array = env.new_byte_array(payload.len())?;
+                array.set_region(env, 0, signed(payload))?;
+                self.call_message(application, id, kind, payload.len(), message.route, &array)
+            })?
         };
         Ok(if returned == HOLD { Flow::Hold } else { Flow::GoOn })
     }
