@@ -4,6 +4,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const patience = 60_000; // milliseconds; a JVM starts in two seconds, unless the machine is busy
@@ -11,7 +12,24 @@ const patience = 60_000; // milliseconds; a JVM starts in two seconds, unless th
 const running = new Set();
 process.on('exit', () => running.forEach(child => child.kill('SIGKILL')));
 
-// Starts examples/NAME and waits until it serves. `port` 0 is any free one.
+// Returns a free port that is still free after a restart: none of those from which systems take the client's side of
+// connections, 32768 and above, where any program may come to sit on it meanwhile.
+async function freePort() {
+  for (;;) {
+    const port = 11_000 + Math.floor(Math.random() * 20_000); // Above those that browsers refuse.
+    const probe = createServer().listen(port);
+    try {
+      await once(probe, 'listening'); // Throws what the probe emits as an error.
+      return port;
+    } catch (error) {
+      if (error.code !== 'EADDRINUSE') throw error;
+    } finally {
+      probe.close();
+    }
+  }
+}
+
+// Starts examples/NAME and waits until it serves.
 async function launch(name, port) {
   const child = spawn(process.env.JAVA, [
     '-XX:+IgnoreUnrecognizedVMOptions', '--enable-native-access=ALL-UNNAMED', '-XX:TieredStopAtLevel=1',
@@ -35,7 +53,7 @@ export class Application {
   static async start(name) {
     const application = new Application();
     application.name = name;
-    Object.assign(application, await launch(name, 0));
+    Object.assign(application, await launch(name, await freePort()));
     return application;
   }
 

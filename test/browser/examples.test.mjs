@@ -233,7 +233,7 @@ describe('upload', () => {
   test('progress is shown, then the size and the checksum of what arrived', limit, async () => {
     const page = await open(browser, uploads.application.address);
     const content = randomBytes(8 * 1024 * 1024 + 1);
-    await throttle(page, 4_000_000);
+    await throttle(page, 2_000_000);
     await choose(page, 'holiday.jpg', content);
     await underWay(page);
     assert.match(await page.textContent('.outcome'), /^[\d,]+ of 8,388,609 bytes$/);
@@ -249,7 +249,7 @@ describe('upload', () => {
 
   test('an upload can be cancelled, and the next one works', limit, async () => {
     const page = await open(browser, uploads.application.address);
-    await throttle(page, 4_000_000);
+    await throttle(page, 2_000_000);
     await choose(page, 'large.bin', randomBytes(8 * 1024 * 1024));
     await underWay(page);
     await page.click('.cancel');
