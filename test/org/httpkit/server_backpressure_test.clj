@@ -232,6 +232,15 @@
             (dotimes [_ (inc (long @waiting))] (ws/read-frame connection))
             (is (= ["send! callback" "mine"] (ws/next-event log)))))))))
 
+(deftest messages-nobody-wants
+  (testing "are not kept once the handler has returned"
+    (raw/with-servers [port #(server/with-channel % ch (server/open? ch)) {}]
+      (ws/with-socket [connection port]
+        (dotimes [_ 100]
+          (ws/send-binary connection (byte-array (* 64 1024))))
+        (ws/send-frame connection :ping "still read")
+        (is (= "still read" (:text (ws/read-frame connection))))))))
+
 (deftest a-flood-of-messages
   (testing "is held back by TCP while the callback is slow, costs others nothing, and loses nothing"
     (doseq [dispatch raw/dispatches]

@@ -5,7 +5,7 @@
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
-  (:import (java.util.concurrent CountDownLatch)
+  (:import (java.util.concurrent CountDownLatch Executors ThreadPoolExecutor)
            (org.httpkit.server AsyncChannel UpgradeOptions)))
 
 (defn- listening
@@ -199,6 +199,32 @@
           (is (raw/ended? connection))
           (raw/disconnect connection))
         (is (ws/no-event? events))))))
+
+(deftest an-end-that-waits-for-the-pool
+  (testing "is heard of although the server stops before the pool has come to it"
+    (let [events (ws/events)
+          entered (promise)
+          go-on (promise)
+          pool (Executors/newFixedThreadPool 1)
+          websocket (listening events)
+          stop (server/run-server (fn [request]
+                                    (if (= "/block" (:uri request))
+                                      (do (deliver entered true)
+                                          (try (raw/await-value go-on) (catch InterruptedException _ nil)))
+                                      (websocket request)))
+                                  {:port 0 :ip "127.0.0.1" :worker-pool pool})
+          port (:local-port (meta stop))]
+      (ws/with-socket [connection port]
+        (ws/next-event events)
+        (raw/with-connection [blocking port]
+          (raw/write blocking (raw/request "GET" "/block"))
+          (raw/await-value entered)
+          (ws/send-close connection 1000 "")
+          (is (= [1000 ""] (ws/read-close connection)))
+          (while (zero? (.size (.getQueue ^ThreadPoolExecutor pool))) (Thread/onSpinWait))
+          (stop :timeout 0)
+          (is (= [:normal 1000 ""] (endings events)))
+          (deliver go-on true))))))
 
 (deftest a-client-that-is-silent
   (testing "idleMillis of the upgrade"
