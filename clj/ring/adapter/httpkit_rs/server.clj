@@ -40,6 +40,7 @@
   "Starts a server on one address."
   ^HttpServer [handler run-server-options {:keys [^File file] :as address}]
   (when file
+    ;; The server removes it when it stops; a JVM may end without that.
     (.deleteOnExit file))
   (server/run-server handler (merge run-server-options
                                     (if file
@@ -96,8 +97,7 @@
       (let [{:keys [servers release]} @state]
         (run! #(.stop ^HttpServer % (int millis)) servers)
         (when release
-          (release))
-        (run! #(some-> ^File (:file %) .delete) (:addresses options)))))
+          (release)))))
   (join [_] (run! #(.join ^HttpServer %) (:servers @state)))
   (isRunning [_] (let [{:keys [servers]} @state]
                    (and (some? servers) (every-status? servers HttpServer$Status/RUNNING))))
