@@ -307,6 +307,14 @@
     (send-checked-websocket-handshake! ch sec-ws-accept)
     true))
 
+;;;; Ring's WebSockets
+
+(def ^:private no-ring-websockets?
+  "True if http-kit's system property switches listeners of ring.websocket off, else nil. http-kit's own tests look here."
+  (when (Boolean/getBoolean "http-kit.no-ring-websockets")
+    (println "Ring's WebSockets are switched off by the system property http-kit.no-ring-websockets")
+    true))
+
 ;;;; Handlers that answer through a channel
 
 (defn ^:no-doc handshake-refusal

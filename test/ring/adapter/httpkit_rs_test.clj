@@ -41,6 +41,16 @@
           nil "Transfer-Encoding: chunked\r\n" "3\r\nabc\r\n0\r\n\r\n"
           nil "Transfer-Encoding: chunked\r\n" "0\r\n\r\n")))))
 
+(deftest targets
+  (testing "the path alone, also of a whole URI"
+    (are [uri query target] (= [uri query] ((juxt :uri :query-string) (request-map {} (raw/request "GET" target))))
+      "/%41//b/" nil "/%41//b/"
+      "/a://b" nil "/a://b"
+      "/x/y" "z" "http://localhost/x/y?z"
+      "/" nil "http://localhost"
+      "/" "z" "http://localhost?z"))
+  (is (= "*" (:uri (request-map {} (raw/request "OPTIONS" "*"))))))
+
 (deftest server-names
   (testing "without a Host header: the address and port the request came to"
     (let [request (request-map {} "GET / HTTP/1.0\r\n\r\n")]

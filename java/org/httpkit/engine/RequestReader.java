@@ -92,8 +92,8 @@ public final class RequestReader {
 
     /**
      * As {@link #ringRequest(Object, long)}, but unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a
-     * length or charset that was not sent, the whole Content-Type, and a name and address always. {@code localAddress} gives that of the
-     * connection as {@link Native#localAddress} writes it.
+     * length or charset that was not sent, the whole Content-Type, the path of a URI that names its host, and a name and address
+     * always. {@code localAddress} gives that of the connection as {@link Native#localAddress} writes it.
      */
     public IPersistentMap ringRequest(Object channel, long startTime, Supplier<String> localAddress) {
         boolean spec = localAddress != null;
@@ -137,7 +137,7 @@ public final class RequestReader {
         // What handlers and routers read most comes first: an array map is searched from the front.
         return new PersistentArrayMap(new Object[] {
             Keywords.REQUEST_METHOD, Wire.METHOD_KEYWORDS[method],
-            Keywords.URI, uri,
+            Keywords.URI, spec ? path(uri) : uri,
             Keywords.HEADERS, headerMap(count, fields),
             Keywords.BODY, content == null ? null : new BytesInputStream(content, content.length),
             Keywords.QUERY_STRING, query,
@@ -181,6 +181,16 @@ public final class RequestReader {
 
     private static IPersistentMap headerMap(int count, Object[] fields) {
         return count <= ARRAY_MAP_HEADERS ? new PersistentArrayMap(fields) : PersistentHashMap.create(fields);
+    }
+
+    /** Returns the path of a request target, which in absolute-form (RFC 9112 section 3.2.2) is a whole URI. */
+    private static String path(String target) {
+        int authority = target.startsWith("/") ? -1 : target.indexOf("://");
+        if (authority < 0) {
+            return target;
+        }
+        int slash = target.indexOf('/', authority + 3);
+        return slash < 0 ? "/" : target.substring(slash);
     }
 
     private byte[] content(int at) {
