@@ -115,6 +115,10 @@
   (testing "a status other than 101 refuses, whatever :ws-handlers are there"
     (raw/with-server [port (answering {:status 404 :ws-handlers {}}) {}]
       (is (= 404 (:status (upgrade port))))))
+  (testing "what is no status of an answer is 403"
+    (doseq [status [101 99 600 "400"]]
+      (raw/with-server [port (answering {:status status}) {}]
+        (is (= 403 (:status (upgrade port)))))))
   (testing "a handler that throws is logged and answered with 500"
     (let [log (atom [])
           handler (ws/wrap-configurator identity (ws/configurator (fn [_] (throw (ex-info "no" {})))))]
@@ -140,7 +144,7 @@
         (is (= [:pong [1]] (data connection))))))
   (testing "10, 11: headers of one value and of several, and a subprotocol the client offered"
     (raw/with-server [port (answering {:status 101 :ws-handlers {}
-                                       :headers {"X-One" "1" "X-Many" ["2" "3"] "Connection" "close"
+                                       :headers {"X-One" "1" "X-Many" ["2" "3"] "connection" "close"
                                                  "Sec-WebSocket-Protocol" "chat"}}) {}]
       (let [{:keys [status lines]} (upgrade port :headers {"Sec-WebSocket-Protocol" "superchat, chat"})
             values (fn [header] (for [[name value] lines :when (.equalsIgnoreCase header name)] value))]
