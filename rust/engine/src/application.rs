@@ -20,15 +20,17 @@ pub trait Application: Send + Sync + 'static {
     fn closed(&self, exchange: ExchangeId, cause: CloseCause);
 
     /// One message or control frame of a WebSocket. Called without any lock held, and for one connection in order; calls do not overlap,
-    /// but for one in place that has outlasted its budget. After [`Flow::Hold`] none follows until
+    /// but for one in place that has outlasted its budget. Its thread may have lost its core before it did anything, so that the application
+    /// sees a later message first: [`Message::number`] tells. After [`Flow::Hold`] none follows until
     /// [`Exchange::resume`](crate::Exchange::resume), which may come before this returns.
     /// An application that upgrades nothing has no use for it.
     fn message(&self, _exchange: &Exchange<'_>, _message: &Message<'_>) -> Flow {
         Flow::GoOn
     }
 
-    /// A WebSocket has ended, other than by [`Exchange::close_websocket`](crate::Exchange::close_websocket). Called at most once.
-    fn websocket_closed(&self, _exchange: ExchangeId, _end: &SocketEnd) {}
+    /// A WebSocket has ended, other than by [`Exchange::close_websocket`](crate::Exchange::close_websocket). Called at most once, after
+    /// `messages` calls of [`Application::message`], of which one may be late.
+    fn websocket_closed(&self, _exchange: ExchangeId, _end: &SocketEnd, _messages: u32) {}
 
     /// The engine itself answered a request that could not be dispatched (400, 413, 414, 417, 431, 501 …).
     fn rejected(&self, status: u16);
@@ -122,6 +124,8 @@ pub struct Message<'a> {
     pub in_place: bool,
     /// What the callback's time is to be reported for ([`observe`](crate::observe)) when it runs elsewhere.
     pub route: Route,
+    /// Its place among the messages of the connection, from 0.
+    pub number: u32,
 }
 
 /// The kinds of messages; the discriminant is the opcode of the frame.

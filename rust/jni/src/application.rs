@@ -17,7 +17,7 @@ use crate::errors::{invalid_head_text, panic_text, report};
 use crate::fault::{self, Point};
 use crate::jvm;
 use crate::wire::{Malformed, RequestBlock, ResponseBlock};
-use crate::worker::with_worker;
+use crate::worker::{NUMBER_SHIFT, with_worker};
 
 /// An `org.httpkit.engine.Application`, kept for as long as the engine keeps its server.
 #[derive(Debug)]
@@ -150,11 +150,11 @@ impl Application for JavaApplication {
         }
     }
 
-    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd) {
+    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, messages: u32) {
         self.notify(self.classes.web_socket_closed, |env| {
             let reason = env.new_string(&end.reason)?;
             let [connection, number] = identity(exchange);
-            let (kind, code) = (end.kind as i32, i32::from(end.code));
+            let (kind, code) = (end.kind as i32 | (messages << NUMBER_SHIFT) as i32, i32::from(end.code));
             Ok([connection, number, jvalue { i: kind }, jvalue { i: code }, jvalue { l: reason.as_raw() }])
         });
     }

@@ -27,6 +27,8 @@ const BUFFER_LENGTH: usize = 64 * 1024;
 
 /// Set in the kind of a message that may run in place.
 const IN_PLACE: sys::jint = 0x10;
+/// Where the number of a message is in its kind, and in the kind of the end of its WebSocket. Java gets 24 bits of it.
+pub(crate) const NUMBER_SHIFT: u32 = 8;
 /// What `Worker.message` returns when the application has enough messages for now.
 const HOLD: usize = 1;
 
@@ -126,7 +128,7 @@ impl Worker {
     /// Hands one message of a WebSocket to Java.
     pub(crate) fn message(&mut self, application: &JObject<'_>, id: ExchangeId, message: &Message<'_>) -> Result<Flow> {
         let (kind, payload) = (message.kind as sys::jint, message.payload);
-        let kind = if message.in_place { kind | IN_PLACE } else { kind };
+        let kind = if message.in_place { kind | IN_PLACE } else { kind } | (message.number << NUMBER_SHIFT) as sys::jint;
         let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len()) {
             place.copy_from_slice(payload);
             self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?

@@ -125,17 +125,22 @@
         (is (= total-kills (.get opened)))))))
 
 (deftest pings-while-every-worker-is-blocked
-  (doseq [options [{:dispatch :pool :thread 2 :allow-virtual? false} {:dispatch :adaptive} {:dispatch :in-place}]]
+  (doseq [[options running] [[{:dispatch :pool :thread 2 :allow-virtual? false} 2]
+                             [{:dispatch :adaptive} 12]
+                             [{:dispatch :in-place} 12]]]
     (testing options
-      (let [go-on (promise)
-            blocked 12]
-        (raw/with-server [port (fn [request] (server/as-channel request {:on-receive (fn [_ _] (raw/await-value go-on))}))
+      (let [entered (CountDownLatch. running)
+            go-on (promise)]
+        (raw/with-server [port (fn [request] (server/as-channel request {:on-receive (fn [_ _] (.countDown entered) @go-on)}))
                           options]
-          (let [connections (vec (repeatedly blocked #(ws/connect port)))]
-            (doseq [connection connections] (ws/send-text connection "block"))
-            (dotimes [round 3]
-              (doseq [connection connections]
-                (ws/send-frame connection :ping (str "ping " round))
-                (is (= (str "ping " round) (:text (ws/read-frame connection))))))
-            (deliver go-on true)
-            (run! raw/disconnect connections)))))))
+          (let [connections (vec (repeatedly 12 #(ws/connect port)))]
+            (try
+              (doseq [connection connections] (ws/send-text connection "block"))
+              (is (raw/await-latch entered))
+              (dotimes [round 3]
+                (doseq [connection connections]
+                  (ws/send-frame connection :ping (str "ping " round))
+                  (is (= (str "ping " round) (:text (ws/read-frame connection))))))
+              (finally
+                (deliver go-on true)
+                (run! raw/disconnect connections)))))))))

@@ -14,7 +14,7 @@ public abstract class Application {
     /** Loss of a connection because a deadline passed. */
     public static final int CAUSE_TIMEOUT = 2;
 
-    /** The kinds of messages: their opcodes (RFC 6455 section 5.2). */
+    /** The kinds of messages, in the lowest four bits: their opcodes (RFC 6455 section 5.2). */
     public static final int MESSAGE_TEXT = 1;
     public static final int MESSAGE_BINARY = 2;
     /**
@@ -26,6 +26,8 @@ public abstract class Application {
     public static final int MESSAGE_PONG = 10;
     /** In the kind of a message: its callback is to run on this thread. */
     public static final int MESSAGE_IN_PLACE = 0x10;
+    /** The rest of a kind, shifted by so many bits, is the number of the message on its connection, from 0 and modulo 2^24. */
+    public static final int MESSAGE_NUMBER_SHIFT = 8;
 
     /** The answer to a message: the next may come. */
     public static final int GO_ON = 0;
@@ -64,16 +66,17 @@ public abstract class Application {
     protected abstract int request(Worker worker, RequestReader request, long connection, int exchange);
 
     /**
-     * Takes a WebSocket message, a String or a byte[], whose {@code length} on the wire was so many bytes. Messages of one exchange come
-     * in order, and no two at once; but while one that runs in place takes long, the next comes on another thread. Returns
-     * {@link #GO_ON} or {@link #HOLD}.
+     * Takes a WebSocket message, a String or a byte[], whose {@code length} on the wire was so many bytes; a Throwable in place of one that
+     * could not be made. Messages of one exchange come in order, and no two at once; but while a call for one that is to run in place takes
+     * long, the next comes on another thread, and may be here first if the thread of the other lost its core on the way: their
+     * numbers tell. Returns {@link #GO_ON} or {@link #HOLD}.
      */
     protected abstract int message(
         Worker worker, long connection, int exchange, int kind, int route, Object payload, int length);
 
     /**
-     * A WebSocket has ended, and not by {@link Native#closeWebSocket}; {@code kind} is one of the CLOSED constants. Comes once, after its
-     * last message.
+     * A WebSocket has ended, and not by {@link Native#closeWebSocket}; {@code kind} is one of the CLOSED constants in its lowest eight bits,
+     * and in the others how many messages there were, of which one may be late. Comes once.
      */
     protected abstract void webSocketClosed(long connection, int exchange, int kind, int code, String reason);
 

@@ -23,6 +23,7 @@ public final class Worker {
     private static final Set<Worker> ALL = Collections.newSetFromMap(new WeakHashMap<>());
 
     private static final int INITIAL_TEXT = 1024;
+    private static final int MESSAGE_KIND = 0xf;
     private static final Object INTERRUPTING = new Object();
     private static final Object INTERRUPTED = new Object();
     private static final VarHandle RUNNING;
@@ -67,11 +68,18 @@ public final class Worker {
      */
     int message(Application application, long connection, int exchange, int kind, int length, int route, byte[] body) {
         enter(application);
-        return application.message(this, connection, exchange, kind, route, payload(kind, length, body), length);
+        Object payload;
+        try {
+            payload = payload(kind, length, body);
+        } catch (OutOfMemoryError failure) {
+            // Later messages wait for this one.
+            payload = failure;
+        }
+        return application.message(this, connection, exchange, kind, route, payload, length);
     }
 
     private Object payload(int kind, int length, byte[] body) {
-        boolean isText = (kind & ~Application.MESSAGE_IN_PLACE) == Application.MESSAGE_TEXT;
+        boolean isText = (kind & MESSAGE_KIND) == Application.MESSAGE_TEXT;
         if (body != null) {
             return isText ? new String(body, 0, length, UTF_8) : body;
         }

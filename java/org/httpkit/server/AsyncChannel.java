@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.util.Collections;
 import java.util.Map;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Keywords;
@@ -340,6 +341,7 @@ public final class AsyncChannel {
 
     private void ended(int status, int code, String reason) {
         release();
+        application.unregister(webSocket);
         Runnable onClose = callbacks().end(status, code, reason == null ? "" : reason);
         WebSocket socket = webSocket;
         if (onClose != null && (socket == null || !socket.runsAfterMessages(onClose))) {
@@ -349,7 +351,6 @@ public final class AsyncChannel {
 
     private void release() {
         application.unregister(this, new Watcher(this));
-        application.unregister(webSocket);
         Window made = window;
         if (made != null) {
             made.close();
@@ -402,15 +403,10 @@ public final class AsyncChannel {
     }
 
     private int sendFirst(Object data, boolean close) throws IOException {
-        Object status = null;
-        Object headers = null;
-        Object body = data;
-        if (data instanceof Map) {
-            Map<?, ?> response = (Map<?, ?>) data;
-            status = response.get(Keywords.STATUS);
-            headers = response.get(Keywords.HEADERS);
-            body = response.get(Keywords.BODY);
-        }
+        Map<?, ?> response = data instanceof Map ? (Map<?, ?>) data : Collections.singletonMap(Keywords.BODY, data);
+        Object status = response.get(Keywords.STATUS);
+        Object headers = response.get(Keywords.HEADERS);
+        Object body = response.get(Keywords.BODY);
         int code = ResponseWriter.status(status);
         if (close || head || upgradeAsked || AnswerSender.hasNoBody(code)) {
             int sent = application.sender().answer(
@@ -456,7 +452,7 @@ public final class AsyncChannel {
         application.unregister(this, new Watcher(this));
         STATE.compareAndSet(this, UPGRADING, UPGRADED);
         if (upgraded == Native.NOT_OPEN) {
-            socket.closed(Application.CLOSED_LOST, CloseStatus.ABNORMAL, "");
+            socket.closed(Application.CLOSED_LOST, CloseStatus.ABNORMAL, "", 0);
         }
         return upgraded != Native.NOT_OPEN;
     }

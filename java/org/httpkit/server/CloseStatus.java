@@ -15,6 +15,7 @@ final class CloseStatus {
     static final int GOING_AWAY = 1001;
     static final int NORMAL = 1000;
     static final int ABNORMAL = 1006;
+    static final int INTERNAL_ERROR = 1011;
     static final int OVERLOADED = 1013;
 
     private static final int FIRST_CODE = 1000;

@@ -7,27 +7,35 @@ import org.httpkit.engine.Native;
 import org.httpkit.engine.Worker;
 
 /**
- * The messages of one WebSocket on their way to its callbacks: one at a time, in order of arrival.
+ * The messages of one WebSocket on their way to its callbacks: one at a time, in the order of the wire.
  *
  * <p>A message runs in place if the engine says so and nothing is before it, otherwise on the pool. What waits is bounded: the engine is
  * told to hold, and so does TCP, until the callbacks have caught up. An idle channel keeps nothing but this object.
+ *
+ * <p>The thread that brings a message to run in place may lose its core before it gets here. The engine takes that for a slow callback and
+ * goes on with the next message, so messages are told by their numbers.
  */
 final class MessageQueue implements ServerTask {
     /** Above so many bytes that wait or run the engine holds. A single message may be larger. */
     private static final int HIGH_WATER = 1024 * 1024;
     /** Below so many it goes on. */
     private static final int LOW_WATER = 256 * 1024;
-    /** What a message costs beside its payload. */
-    private static final int OVERHEAD = 64;
     /** How many messages one channel has delivered before the pool's other tasks get their turn. */
     private static final int TURN = 32;
-    /** In place of an opcode: the payload is the server's own task. */
-    private static final int TASK = 0;
+    private static final int OPCODE = 0xf;
+    private static final int NUMBER = 0xffffff;
+    private static final int NOT_ENDED = -1;
 
     private final WebSocket socket;
     /** The messages that wait; null when there is none. */
     private Message first;
     private Message last;
+    /** Messages that are here before an earlier one, by their numbers; nearly always null. */
+    private Message early;
+    /** The number of the message that comes next on the wire. */
+    private int nextNumber;
+    /** How many messages there are in all, once that is known. */
+    private int endsAt = NOT_ENDED;
     /** Bytes of the messages that wait, and of the one that runs on the pool. */
     private long pending;
     /** A thread delivers, or the pool was asked for one. */
@@ -41,27 +49,25 @@ final class MessageQueue implements ServerTask {
         this.socket = socket;
     }
 
-    /** Takes the next message. Returns {@code Application.GO_ON} or {@code HOLD}. */
+    /** Takes a message. Returns {@code Application.GO_ON} or {@code HOLD}. */
     int accept(Worker worker, int kind, int route, Object payload, int length) {
-        int opcode = kind & ~Application.MESSAGE_IN_PLACE;
-        if (opcode == Application.MESSAGE_BROKEN) {
-            return holdForAnswers();
-        }
+        int opcode = kind & OPCODE;
+        int number = kind >>> Application.MESSAGE_NUMBER_SHIFT;
         Dispatcher dispatcher = socket.application().dispatcher();
         int answer = Application.GO_ON;
         boolean inPlace;
         synchronized (this) {
-            if (!gated && socket.callback(opcode) == null) {
+            boolean idle = number == nextNumber && !busy && !gated;
+            if (idle && (opcode == Application.MESSAGE_BROKEN || early == null && socket.callback(opcode) == null)) {
+                advance();
                 return answer;
             }
-            inPlace = kind != opcode && !busy && !gated && dispatcher.tryEnter();
-            if (!inPlace) {
-                append(new Message(opcode, route, payload, length));
-                if (pending > HIGH_WATER) {
-                    held = true;
-                    answer = Application.HOLD;
-                }
-                if (busy || gated) {
+            inPlace = idle && early == null && (kind & Application.MESSAGE_IN_PLACE) != 0 && dispatcher.tryEnter();
+            if (inPlace) {
+                advance();
+            } else {
+                answer = enqueue(opcode, number, route, payload, length);
+                if (first == null || busy || gated) {
                     return answer;
                 }
             }
@@ -75,14 +81,24 @@ final class MessageQueue implements ServerTask {
         return answer;
     }
 
-    /** The client broke the protocol after these messages: their answers are to be sent before its connection is failed. */
-    private synchronized int holdForAnswers() {
-        if (!busy && !gated) {
-            return Application.GO_ON;
+    private int enqueue(int opcode, int number, int route, Object payload, int length) {
+        boolean broken = opcode == Application.MESSAGE_BROKEN;
+        // After a violation the answers to the messages before it are to be sent before the connection is failed.
+        ServerTask resume = broken ? () -> Native.resume(socket.connection(), socket.exchange()) : null;
+        Message message = broken ? Message.task(number, resume) : new Message(opcode, number, route, payload, length);
+        pending += message.cost();
+        if (number == nextNumber) {
+            advance();
+            append(message);
+            takeEarly();
+        } else {
+            insertEarly(message);
         }
-        ServerTask resume = () -> Native.resume(socket.connection(), socket.exchange());
-        append(new Message(TASK, 0, resume, 0));
-        return Application.HOLD;
+        if (!broken && pending > HIGH_WATER) {
+            held = true;
+            return Application.HOLD;
+        }
+        return broken ? Application.HOLD : Application.GO_ON;
     }
 
     /** Lets messages pass: the handler has returned, or has set a callback for them. */
@@ -100,15 +116,64 @@ final class MessageQueue implements ServerTask {
         submit();
     }
 
-    /** Runs the task once every message that came before has been delivered. */
+    /** There are so many messages in all. Returns true if all of them have come; otherwise the last to come ends the socket's registration. */
+    synchronized boolean endsAfter(int messages) {
+        endsAt = messages;
+        return nextNumber == messages;
+    }
+
+    /** Runs the task once every message has been delivered: all there are, or where that is not known all that have come. */
     void afterAll(ServerTask task) {
         synchronized (this) {
-            if (busy || gated) {
-                append(new Message(TASK, 0, task, 0));
+            boolean oneIsLate = endsAt != NOT_ENDED && nextNumber != endsAt;
+            if (oneIsLate || busy || gated) {
+                Message message = Message.task(endsAt, task);
+                pending += message.cost();
+                if (oneIsLate) {
+                    insertEarly(message);
+                } else {
+                    append(message);
+                }
                 return;
             }
         }
         socket.application().execute(task);
+    }
+
+    private void advance() {
+        nextNumber = nextNumber + 1 & NUMBER;
+        if (nextNumber == endsAt) {
+            socket.unregister();
+        }
+    }
+
+    private void insertEarly(Message message) {
+        int distance = message.number - nextNumber & NUMBER;
+        Message before = null;
+        Message after = early;
+        while (after != null && (after.number - nextNumber & NUMBER) < distance) {
+            before = after;
+            after = after.next;
+        }
+        message.next = after;
+        if (before == null) {
+            early = message;
+        } else {
+            before.next = message;
+        }
+    }
+
+    private void takeEarly() {
+        while (early != null && early.number == nextNumber) {
+            Message message = early;
+            early = message.next;
+            message.next = null;
+            // What is to run after the last message has the number of one more, which never comes.
+            if (message.number != endsAt) {
+                advance();
+            }
+            append(message);
+        }
     }
 
     private void runInPlace(Dispatcher dispatcher, Worker worker, int opcode, Object payload, int length) {
@@ -149,7 +214,7 @@ final class MessageQueue implements ServerTask {
         Dispatcher dispatcher = socket.application().dispatcher();
         int delivered = 0;
         for (Message message = next(null); message != null; message = next(message)) {
-            if (message.opcode == TASK) {
+            if (message.opcode == Message.TASK) {
                 ((ServerTask) message.payload).run();
             } else {
                 long begun = dispatcher.begin();
@@ -210,10 +275,14 @@ final class MessageQueue implements ServerTask {
             last.next = message;
         }
         last = message;
-        pending += message.cost();
     }
 
     private void deliver(int opcode, Object payload, int length) {
+        if (payload instanceof Throwable) {
+            socket.failed((Throwable) payload, () -> description(opcode, length));
+            socket.giveUp(CloseStatus.INTERNAL_ERROR, "Message lost");
+            return;
+        }
         IFn callback = socket.callback(opcode);
         if (callback == null) {
             return;
@@ -236,7 +305,7 @@ final class MessageQueue implements ServerTask {
             busy = false;
         }
         for (Message message = lost; message != null; message = message.next) {
-            if (message.opcode == TASK) {
+            if (message.opcode == Message.TASK) {
                 socket.application().execute((ServerTask) message.payload);
             }
         }
@@ -253,25 +322,6 @@ final class MessageQueue implements ServerTask {
                 return "ping";
             default:
                 return "pong";
-        }
-    }
-
-    private static final class Message {
-        private final int opcode;
-        private final int route;
-        private final Object payload;
-        private final int length;
-        private Message next;
-
-        Message(int opcode, int route, Object payload, int length) {
-            this.opcode = opcode;
-            this.route = route;
-            this.payload = payload;
-            this.length = length;
-        }
-
-        private long cost() {
-            return (long) length + OVERHEAD;
         }
     }
 }

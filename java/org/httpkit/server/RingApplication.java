@@ -28,6 +28,7 @@ public final class RingApplication extends Application {
     private static final int CONTENT_TOO_LARGE = 413;
     private static final int URI_TOO_LONG = 414;
     private static final int HEADERS_TOO_LARGE = 431;
+    private static final int CLOSED_KIND = 0xff;
     /** Enough that callbacks that block do not hold up the others, few enough for a server with many open channels to stop. */
     private static final int OVERFLOW_THREADS = 64;
 
@@ -253,9 +254,9 @@ public final class RingApplication extends Application {
 
     @Override
     protected void webSocketClosed(long connection, int exchange, int kind, int code, String reason) {
-        WebSocket socket = webSockets.remove(new ExchangeKey(connection, exchange));
+        WebSocket socket = webSockets.get(new ExchangeKey(connection, exchange));
         if (socket != null) {
-            socket.closed(kind, code, reason);
+            socket.closed(kind & CLOSED_KIND, code, reason, kind >>> MESSAGE_NUMBER_SHIFT);
         }
     }
 

@@ -67,8 +67,16 @@ final class WebSocket {
         return Native.closeWebSocket(connection(), exchange(), code, text) != Native.NOT_OPEN;
     }
 
-    /** The engine's word that the WebSocket has ended. Nothing of the user's runs on this thread. */
-    void closed(int kind, int code, String reason) {
+    /** No more messages are to come. */
+    void unregister() {
+        application().unregister(this);
+    }
+
+    /** The engine's word that the WebSocket has ended, after so many messages. Nothing of the user's runs on this thread. */
+    void closed(int kind, int code, String reason, int messagesInAll) {
+        if (messages.endsAfter(messagesInAll)) {
+            unregister();
+        }
         if (!channel.loseWebSocket()) {
             return;
         }
@@ -107,10 +115,14 @@ final class WebSocket {
         Telemetry telemetry = application().telemetry();
         telemetry.error("increase :queue-size if this happens often", rejection);
         telemetry.event(telemetry.names().serverStatus503Todo);
-        String reason = "Server overloaded";
-        if (channel.closeWebSocket(CloseStatus.OVERLOADED, reason)) {
+        giveUp(CloseStatus.OVERLOADED, "Server overloaded");
+    }
+
+    /** Closes after messages were lost. */
+    void giveUp(int code, String reason) {
+        if (channel.closeWebSocket(code, reason)) {
             // It may be an engine thread that learnt of it.
-            application().execute(() -> application().reportCloseErrors(() -> channel.ended(CloseStatus.OVERLOADED, reason)));
+            application().execute(() -> application().reportCloseErrors(() -> channel.ended(code, reason)));
         }
     }
 

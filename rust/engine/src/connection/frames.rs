@@ -91,7 +91,9 @@ impl Connection {
     fn broken(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, closed: Box<Closed>) {
         let Some(session) = state.session.as_deref_mut() else { return };
         session.ending = Some(closed);
-        let message = Message { kind: MessageKind::Broken, payload: b"", in_place: false, route: session.route };
+        let route = session.route;
+        let message =
+            Message { kind: MessageKind::Broken, payload: b"", in_place: false, route, number: Self::next_message(state) };
         let exchange = Exchange { connection: self, number: state.exchange };
         let flow = MutexGuard::unlocked(state, || self.server.application.message(&exchange, &message));
         if flow == Flow::Hold {
@@ -113,7 +115,7 @@ impl Connection {
             self.flush(state);
         }
         let exchange = Exchange { connection: self, number: state.exchange };
-        let message = Message { kind, payload, in_place, route };
+        let message = Message { kind, payload, in_place, route, number: Self::next_message(state) };
         let driver = state.driver;
         state.flags.input_held_by = more.then_some(driver);
         let flow = MutexGuard::unlocked(state, || self.run_message(&exchange, &message));
@@ -125,6 +127,12 @@ impl Connection {
         if state.driver == driver {
             state.flags.input_held_by = None;
         }
+    }
+
+    fn next_message(state: &mut State) -> u32 {
+        let number = state.messages;
+        state.messages = number.wrapping_add(1);
+        number
     }
 
     fn run_message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {

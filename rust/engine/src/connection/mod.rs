@@ -61,6 +61,8 @@ pub(crate) struct State {
     exchange: u32,
     /// Its route.
     route: Route,
+    /// Calls for messages of the WebSocket so far.
+    messages: u32,
     peer: Address,
     proxied: Option<Box<Proxied>>,
     waker: Option<Waker>,
@@ -123,6 +125,7 @@ impl Connection {
                     input: Vec::new(),
                     exchange: 0,
                     route: Route::default(),
+                    messages: 0,
                     peer,
                     proxied: None,
                     waker: None,
@@ -241,6 +244,7 @@ impl Connection {
         let notices = std::mem::take(&mut state.notices);
         let written = std::mem::take(&mut state.outbox.written);
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
+        let messages = state.messages;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
         drop(state);
         if let Some(waker) = waker {
@@ -260,7 +264,7 @@ impl Connection {
             self.server.application.closed(id, cause);
         }
         if let Some(end) = notices.socket_end {
-            self.server.application.websocket_closed(id, &end);
+            self.server.application.websocket_closed(id, &end, messages);
         }
         if notices.ended {
             self.server.connection_ended();

@@ -226,7 +226,7 @@ impl Application for App {
         Flow::GoOn
     }
 
-    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd) {
+    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, _messages: u32) {
         self.note(|log| log.ends.push((exchange, end.clone())));
     }
 

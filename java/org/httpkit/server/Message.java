@@ -1,0 +1,34 @@
+package org.httpkit.server;
+
+/** A message, or a task of the server's own in its place, that waits in a queue. */
+final class Message {
+    /** In place of an opcode: the payload is a ServerTask. */
+    static final int TASK = 0;
+    /** What a message costs beside its payload. */
+    private static final int OVERHEAD = 64;
+
+    final int opcode;
+    /** Its place among the messages of the connection. */
+    final int number;
+    final int route;
+    final Object payload;
+    final int length;
+    Message next;
+
+    Message(int opcode, int number, int route, Object payload, int length) {
+        this.opcode = opcode;
+        this.number = number;
+        this.route = route;
+        this.payload = payload;
+        this.length = length;
+    }
+
+    static Message task(int number, ServerTask task) {
+        return new Message(TASK, number, 0, task, 0);
+    }
+
+    /** Returns the bytes it holds. */
+    long cost() {
+        return (long) length + OVERHEAD;
+    }
+}

@@ -1,0 +1,120 @@
+(ns org.httpkit.server-websocket-late-test
+  "Messages whose thread lost its core on the way to the queue: the engine takes that for a slow callback and goes on, so that
+  later messages, and the end, may be there first. That happens once in a million; here the engine's calls are made by hand."
+  (:require [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw]
+            [httpkit-rs.websocket :as ws]
+            [org.httpkit.server :as server])
+  (:import (java.lang.reflect Field Method)
+           (org.httpkit.engine Application)
+           (org.httpkit.server AsyncChannel UpgradeOptions)))
+
+(defn- web-socket
+  "Returns what the engine's calls for the channel go to."
+  [ch]
+  (.get ^Field (doto (.getDeclaredField AsyncChannel "webSocket") (.setAccessible true)) ch))
+
+(defn- call [socket method & arguments]
+  (let [^Method found (first (filter #(= method (.getName ^Method %)) (.getDeclaredMethods (class socket))))]
+    (.setAccessible found true)
+    (.invoke found socket (to-array arguments))))
+
+(defn- message
+  "A message with this number comes to be run on the pool. Returns what the engine is told."
+  [socket number kind text]
+  (call socket "message" nil (unchecked-int (bit-or (bit-shift-left (long number) Application/MESSAGE_NUMBER_SHIFT) (long kind))) (int 0) text
+        (int (count text))))
+
+(defn- text [socket number] (message socket number Application/MESSAGE_TEXT (str number)))
+
+(defn- with-listener
+  "Calls `(f ch socket events)` with a channel that notes its messages and its end."
+  [options f]
+  (let [events (ws/events)
+        channels (ws/events)]
+    (raw/with-server [port (fn [request]
+                             (let [ch ^AsyncChannel (:async-channel request)]
+                               (.setReceiveHandler ch #(ws/note events %))
+                               (.setCloseHandler ch #(ws/note events %))
+                               (.sendHandshake ch {"Upgrade" "websocket"
+                                                   "Connection" "Upgrade"
+                                                   "Sec-WebSocket-Accept" (server/websocket-handshake-check request)}
+                                               options)
+                               (ws/note channels ch)
+                               {:body ch}))
+                      {:dispatch :pool}]
+      (ws/with-socket [_ port]
+        (let [ch (ws/next-event channels)]
+          (f ch (web-socket ch) events))))))
+
+(defn- registered
+  "Returns how many WebSockets the application of the channel knows."
+  [ch]
+  (let [field (fn [object name] (.get ^Field (doto (.getDeclaredField (class object) name) (.setAccessible true)) object))]
+    (count (field (field ch "application") "webSockets"))))
+
+(deftest late-messages
+  (testing "are waited for"
+    (with-listener UpgradeOptions/DEFAULT
+      (fn [_ socket events]
+        (doseq [number [2 1 4]] (is (= Application/GO_ON (text socket number))))
+        (is (ws/no-event? events))
+        (text socket 0)
+        (is (= ["0" "1" "2"] (repeatedly 3 #(ws/next-event events))))
+        (text socket 3)
+        (is (= ["3" "4"] (repeatedly 2 #(ws/next-event events))))
+        (is (ws/no-event? events)))))
+  (testing "whatever number they have: it is counted in 24 bits"
+    (with-listener UpgradeOptions/DEFAULT
+      (fn [_ socket events]
+        (let [queue (.get ^Field (doto (.getDeclaredField (class socket) "messages") (.setAccessible true)) socket)
+              next-number (doto (.getDeclaredField (class queue) "nextNumber") (.setAccessible true))]
+          (.setInt next-number queue 0xfffffe))
+        (doseq [number [1 0 0xffffff 0xfffffe]] (text socket number))
+        (is (= ["16777214" "16777215" "0" "1"] (repeatedly 4 #(ws/next-event events))))))))
+
+(deftest a-violation-before-a-late-message
+  (with-listener UpgradeOptions/DEFAULT
+    (fn [_ socket events]
+      (is (= Application/HOLD (message socket 1 Application/MESSAGE_BROKEN "")))
+      (text socket 0)
+      (is (= "0" (ws/next-event events)))
+      (text socket 2)
+      (is (= "2" (ws/next-event events))))))
+
+(deftest an-end-before-a-late-message
+  (testing "is heard at once, and the message all the same"
+    (with-listener UpgradeOptions/DEFAULT
+      (fn [ch socket events]
+        (text socket 1)
+        (call socket "closed" (int Application/CLOSED_CLIENT) (int 1000) "" (int 2))
+        (is (= :normal (ws/next-event events)))
+        (is (= 1 (registered ch)))
+        (text socket 0)
+        (is (= ["0" "1"] (repeatedly 2 #(ws/next-event events))))
+        (is (= 0 (registered ch))))))
+  (testing "waits for it where the close callback is to be the last"
+    (with-listener (.orderedClose UpgradeOptions/DEFAULT)
+      (fn [ch socket events]
+        (text socket 1)
+        (call socket "closed" (int Application/CLOSED_CLIENT) (int 1000) "" (int 2))
+        (is (ws/no-event? events))
+        (text socket 0)
+        (is (= ["0" "1" :normal] (repeatedly 3 #(ws/next-event events))))
+        (is (= 0 (registered ch)))))))
+
+(deftest a-message-that-could-not-be-made
+  (testing "is logged, and the client told that it is lost; those behind it do not wait"
+    (let [log (ws/events)
+          events (ws/events)
+          channels (ws/events)]
+      (raw/with-server [port #(server/as-channel % {:on-open (fn [ch] (ws/note channels ch))
+                                                    :on-receive (fn [_ message] (ws/note events message))
+                                                    :on-close (fn [_ status] (ws/note events status))})
+                        {:dispatch :pool :error-logger (fn [message exception] (ws/note log [message (class exception)]))}]
+        (ws/with-socket [connection port]
+          (let [socket (web-socket (ws/next-event channels))]
+            (call socket "message" nil (int Application/MESSAGE_TEXT) (int 0) (OutOfMemoryError.) (int 100))
+            (is (= [1011 "Message lost"] (ws/read-close connection)))
+            (is (= ["handle websocket frame text of 100 bytes" OutOfMemoryError] (ws/next-event log)))
+            (is (= :server-close (ws/next-event events)))))))))
