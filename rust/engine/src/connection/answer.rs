@@ -65,7 +65,7 @@ impl Connection {
     {
         let Some(mut state) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         if self.encode_whole(&mut state, head, length)? && length > 0 {
-            state.outbox.set_bulk(Bulk::File { file: Box::new(file), offset: 0, remaining: length });
+            state.outbox.set_bulk(Bulk::File { file, offset: 0, remaining: length });
         }
         Ok(self.complete(state))
     }

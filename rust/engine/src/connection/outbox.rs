@@ -20,13 +20,14 @@ const BULK_TURN: u64 = 4 * 1024 * 1024;
 pub(super) struct Outbox {
     buffer: Vec<u8>,
     sent: usize,
-    bulk: Option<Bulk>,
+    /// Boxed: it is rare, and every idle connection has room for it.
+    bulk: Option<Box<Bulk>>,
     /// Bytes the socket has taken since this was last set to 0.
     pub(super) written: u64,
 }
 
 pub(super) enum Bulk {
-    File { file: Box<File>, offset: u64, remaining: u64 },
+    File { file: File, offset: u64, remaining: u64 },
     Source(Box<dyn BodySource>),
 }
 
@@ -66,7 +67,7 @@ impl Outbox {
 
     /// Queues a body behind what is in the buffer. An exchange has one body, so there is never a second.
     pub(super) fn set_bulk(&mut self, bulk: Bulk) {
-        self.bulk = Some(bulk);
+        self.bulk = Some(Box::new(bulk));
     }
 
     /// Appends bytes, written at once without a copy where they are many and the socket takes them.
@@ -136,7 +137,7 @@ impl Outbox {
 
     /// One step of the body: the buffer is empty.
     fn write_bulk(&mut self, transport: &Transport) -> io::Result<u64> {
-        let (written, done) = match &mut self.bulk {
+        let (written, done) = match self.bulk.as_deref_mut() {
             None => (0, true),
             Some(Bulk::File { file, offset, remaining }) => {
                 let count = usize::try_from((*remaining).min(BULK_TURN)).unwrap_or(usize::MAX);
