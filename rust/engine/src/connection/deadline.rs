@@ -102,6 +102,8 @@ impl Connection {
     /// The sweeper found that the deadline has passed.
     fn expire(&self, now: u64) {
         let mut state = self.state.lock();
+        // It was set before the batch of requests of which the application may be running one.
+        self.update_deadline(&mut state, false);
         if self.deadline.load(Ordering::Relaxed) <= now {
             match state.waiting {
                 Waiting::Head | Waiting::Body if state.http.is_mid_request() => self.reject(&mut state, Rejection::TIMEOUT),
