@@ -58,7 +58,7 @@ public final class HttpServer {
      * Binds and listens before it returns. Returns false if the server has been started before: it cannot be again. Throws
      * BindException when the address is not to be had; nothing is left behind then.
      */
-    public boolean start() throws IOException {
+    public synchronized boolean start() throws IOException {
         if (!started.compareAndSet(false, true)) {
             return false;
         }
@@ -91,8 +91,11 @@ public final class HttpServer {
      * Then calls {@code callback}. The pool is shut down, whoever made it. Returns false if the server was not running.
      */
     public boolean stop(int timeout, Runnable callback) {
-        if (!status.compareAndSet(Status.RUNNING, Status.STOPPING)) {
-            return false;
+        // A start under way is waited for: until it is over there is nothing to stop.
+        synchronized (this) {
+            if (!status.compareAndSet(Status.RUNNING, Status.STOPPING)) {
+                return false;
+            }
         }
         boolean interrupted = false;
         Native.drain(id);
