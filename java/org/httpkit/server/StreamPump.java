@@ -45,8 +45,14 @@ final class StreamPump implements ExchangeListener, ServerTask {
             application.unregister(channel, this);
             throw e;
         }
-        if (sent != Native.NOT_OPEN) {
-            sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, false);
+        try {
+            if (sent != Native.NOT_OPEN) {
+                sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, false);
+            }
+        } catch (Throwable e) {
+            // The head is out: what is left is to cut the answer.
+            fail(e);
+            return;
         }
         if (sent == Native.NOT_OPEN) {
             end();
