@@ -9,12 +9,13 @@
            (org.httpkit.server AsyncChannel)))
 
 (def ^:private piece-length (* 32 1024))
+(def ^:private filler (string/join (repeat piece-length "-")))
 
 (defn- piece
   "Returns a text of `piece-length` bytes that ends in the number."
   [n]
   (let [number (str n)]
-    (str (string/join (repeat (- (long piece-length) (count number)) \-)) number)))
+    (str (subs filler (count number)) number)))
 
 (defn- number-of ^long [text]
   (Long/parseLong (subs text (inc (string/last-index-of text "-")))))
