@@ -75,16 +75,20 @@
         (is (= (range pieces) (repeatedly pieces #(number-of (ws/read-text connection))))))))
   (testing "one client that does not read costs the others nothing"
     (let [channels (ws/events)
-          rounds 200]
+          rounds 400]
       (raw/with-server [port #(server/as-channel % {:on-open (fn [ch] (ws/note channels ch))}) {:max-pending 1000000}]
         (raw/with-connection [slow port :receive-buffer 8192]
           (ws/handshake slow)
-          (let [others (vec (repeatedly 4 #(ws/connect port)))
-                open (vec (repeatedly 5 #(ws/next-event channels)))
+          (let [slow-channel (ws/next-event channels)
+                others (vec (repeatedly 4 #(ws/connect port)))
+                open (vec (repeatedly 4 #(ws/next-event channels)))
                 readers (mapv (fn [other] (future (mapv (fn [_] (number-of (ws/read-text other))) (range rounds)))) others)]
             (dotimes [n rounds]
               (let [text (piece n)]
-                (doseq [ch open] (server/send! ch text))))
+                (server/send! slow-channel text)
+                ;; Readers that lag would be closed as well.
+                (doseq [^AsyncChannel ch open] (.sendBlocking ch text false 0))))
+            (is (not (server/open? slow-channel)))
             (doseq [reader readers]
               (is (= (range rounds) (deref reader raw/patience-millis :timeout))))
             (run! raw/disconnect others)))))))
