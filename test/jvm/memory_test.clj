@@ -1,0 +1,131 @@
+(ns jvm.memory-test
+  "What crosses between the heap and native memory while collectors move and free, and channels that outlive their exchange
+  (reliability contract, J13, J14)."
+  (:require [clojure.test :refer [deftest is testing use-fixtures]]
+            [httpkit-rs.child :as child]
+            [httpkit-rs.raw :as raw]
+            [httpkit-rs.temporary :as temporary]
+            [httpkit-rs.websocket :as ws]
+            [jvm.load :as load]
+            [org.httpkit.server :as server])
+  (:import (java.io OutputStream)
+           (java.util Arrays Random)
+           (java.util.concurrent.atomic AtomicLong)))
+
+(set! *warn-on-reflection* true)
+
+(use-fixtures :each temporary/cleanup)
+
+(def ^:private collectors
+  {"ZGC" ["-XX:+UseZGC"]
+   "Shenandoah, where the JVM has it" ["-XX:+UseShenandoahGC"]
+   "G1 and a small heap" ["-XX:+UseG1GC" "-Xmx64m"]})
+
+(defn- random-bytes ^bytes [^Random random ^long length]
+  (let [bytes (byte-array length)]
+    (.nextBytes random bytes)
+    bytes))
+
+(defn- post
+  "Sends the bytes to be echoed."
+  [{:keys [^OutputStream out] :as connection} ^bytes bytes]
+  (raw/write connection "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " (str (alength bytes)) "\r\n\r\n")
+  (.write out bytes)
+  (.flush out)
+  (:bytes (raw/read-response connection)))
+
+(defn- message [socket bytes]
+  (ws/send-binary socket bytes)
+  (:bytes (ws/read-frame socket)))
+
+(defn- echo
+  "Has `total` bytes echoed in pieces of many lengths; returns the lengths of those that came back wrong."
+  [send connection ^long total]
+  (let [random (Random. total)
+        ;; Around what travels in a buffer, in an array of its own, and is kept by the engine.
+        lengths [1 100 2048 2049 32768 65535 65536 65537 200000 1000000]]
+    (loop [left total, wrong []]
+      (if (pos? left)
+        (let [^long length (lengths (.nextInt random (count lengths)))
+              bytes (random-bytes random length)
+              back (send connection bytes)]
+          (recur (- left length) (if (Arrays/equals ^bytes bytes ^bytes back) wrong (conj wrong length))))
+        wrong))))
+
+(deftest echoes-while-memory-moves
+  (let [mebibytes (child/counts 8 1700)
+        total (* 1048576 (long mebibytes))]
+    (doseq [[collector options] collectors]
+      (testing collector
+        (with-open [jvm (child/start :options options)]
+          (let [port (child/evaluate jvm '(do (collect-all-the-time) (start {:max-ws 2000000})))
+                over-http (future (raw/with-connection [connection port] (echo post connection total)))
+                over-sockets (future (ws/with-socket [socket port :target "/socket"] (echo message socket total)))]
+            (is (= [[] []] [@over-http @over-sockets]))
+            (is (< 5 (long (child/evaluate jvm '(collections)))))
+            (is (empty? (child/complaints jvm)))))))))
+
+(defn- keeper
+  "Returns a handler that puts channels into `kept`: streams of /stream, WebSockets of /socket, and unanswered ones."
+  [kept]
+  (fn [{:keys [uri] :as request}]
+    (if (= "/fine" uri)
+      {:body "fine"}
+      (server/as-channel request {:on-open (fn [channel]
+                                             (case uri
+                                               "/stream" (server/send! channel "first" false)
+                                               "/socket" (server/send! channel "first")
+                                               nil)
+                                             (swap! kept conj channel))}))))
+
+(defn- open-channels
+  "Opens connections for so many channels of each kind and returns them."
+  [port number]
+  (vec (mapcat (fn [_]
+                 [(doto (raw/connect port) (raw/write (raw/request "GET" "/stream")) raw/read-head)
+                  (doto (ws/connect port :target "/socket") ws/read-text)
+                  (raw/write (raw/connect port) (raw/request "GET" "/silent"))])
+               (range number))))
+
+(defn- hammer
+  "Sends to the channels from `threads` threads until `stop?`, and counts. Returns functions that wait for the threads."
+  [channels threads ^AtomicLong sends stop?]
+  (mapv (fn [_]
+          (future
+            (while (not (stop?))
+              (doseq [channel channels]
+                (server/send! channel "stale" false)
+                (.incrementAndGet sends)))))
+        (range threads)))
+
+(deftest channels-kept-after-their-end
+  (testing "send! from many threads while connections end, others begin and the server stops"
+    (let [sends (AtomicLong.)
+          rounds (child/counts 4 40)]
+      (dotimes [_ rounds]
+        (let [kept (atom [])
+              stop (server/run-server (keeper kept) (merge {:port 0 :ip "127.0.0.1"} (raw/quiet)))
+              port (:local-port (meta stop))
+              connections (open-channels port 10)
+              deadline (+ (System/nanoTime) (* 1000000 (long raw/patience-millis)))]
+          (while (and (< (count @kept) 30) (< (System/nanoTime) deadline)) (Thread/onSpinWait))
+          (let [channels @kept
+                stopped? (atom false)
+                threads (hammer channels 4 sends #(deref stopped?))]
+            (run! raw/disconnect connections)
+            (testing "a new connection never gets what was sent to an old one"
+              (is (= {[200 "fine"] 200} (load/fetch-times port (raw/request "GET" "/fine") 200)))
+              (dotimes [_ 10]
+                (ws/with-socket [socket port :target "/socket"]
+                  (is (= "first" (ws/read-text socket)))
+                  (ws/send-close socket)
+                  (is (= :close (:type (ws/read-frame socket)))))))
+            (stop)
+            (is (not-any? server/open? channels))
+            (is (not-any? #(server/send! % "late" true) channels))
+            (let [before (.get sends)]
+              (while (< (.get sends) (+ before 25000)) (Thread/onSpinWait)))
+            (reset! stopped? true)
+            (is (= [nil nil nil nil] (mapv raw/await-value threads)))
+            (is (not-any? server/close channels)))))
+      (is (< 100000 (.get sends))))))
