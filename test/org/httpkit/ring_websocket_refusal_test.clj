@@ -102,15 +102,12 @@
                     (with-listener [port (recorder events) (merge {:entry :adapter} (raw/quiet) options)]
                       (websocket/with-socket [socket port]
                         (websocket/send-frame socket type (byte-array (repeat size 120)))
-                        (websocket/send-close socket 1000 "")
-                        (let [[code] (websocket/read-close socket)
-                              [open & heard] (loop [heard []]
-                                               (let [[key :as event] (websocket/next-event events)]
-                                                 (if (= :on-close key)
-                                                   (conj heard event)
-                                                   (recur (conj heard event)))))]
-                          (is (= [:on-open] open))
-                          [code (map first heard)]))))]
+                        (is (= [:on-open] (websocket/next-event events)))
+                        ;; A close at once might be answered before a callback on the pool has judged the message.
+                        (let [verdict (websocket/next-event events)]
+                          (websocket/send-close socket 1000 "")
+                          (let [[code] (websocket/read-close socket)]
+                            [code (map first [verdict (websocket/next-event events)])])))))]
     (doseq [type [:text :binary]]
       (testing [type "ring's default is 64 KiB"]
         (is (= [1000 [:on-message :on-close]] (oversized {} type 65536)))
