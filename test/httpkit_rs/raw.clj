@@ -143,6 +143,16 @@
   [promise]
   (deref promise patience-millis :timeout))
 
+(defn await-true
+  "Asks until the answer is true, for states nobody announces; returns false if that takes too long."
+  [condition]
+  (let [deadline (+ (System/currentTimeMillis) (long patience-millis))]
+    (loop []
+      (cond
+        (condition) true
+        (< deadline (System/currentTimeMillis)) false
+        :else (do (Thread/yield) (recur))))))
+
 (defmacro with-server
   "Runs the body with `port` bound to the port of a server with this handler and options, then stops the server."
   [[port handler options] & body]

@@ -34,9 +34,7 @@
 (defn- await-requests
   "Waits until the server has handed so many requests to handlers or to the queue."
   [server number]
-  (let [deadline (+ (System/nanoTime) (* 1000000 (long raw/patience-millis)))]
-    (while (and (> (long number) (long (:requests (server/server-stats server)))) (< (System/nanoTime) deadline))
-      (Thread/onSpinWait))))
+  (raw/await-true #(<= (long number) (long (:requests (server/server-stats server))))))
 
 (deftest all-workers-blocked-and-the-queue-full
   (doseq [dispatch [:pool :adaptive]]

@@ -23,7 +23,7 @@
 (defn- await-refusal
   "Waits until the port is closed."
   [port]
-  (while (not (refuses? port)) (Thread/onSpinWait)))
+  (raw/await-true #(refuses? port)))
 
 (defn- quickest
   "Returns the least of the milliseconds `f` returns in five rounds: what else the machine does only adds to them."

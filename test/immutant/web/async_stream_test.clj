@@ -4,10 +4,11 @@
             [clojure.test :refer [are deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.temporary :as temporary]
+            [httpkit-rs.websocket :as ws]
             [immutant.web :as web]
             [immutant.web.async :as async]
             [immutant.web.serving :as serving])
-  (:import (java.io ByteArrayInputStream FileNotFoundException InputStream PipedInputStream PipedOutputStream)
+  (:import (java.io ByteArrayInputStream FileNotFoundException InputStream)
            (java.util.concurrent CountDownLatch)))
 
 (use-fixtures :each temporary/cleanup)
@@ -58,18 +59,18 @@
 
 (deftest lifecycle
   (testing "section 4.2: :on-open on the handler's thread after it returned; nothing is on the wire yet"
-    (let [events (atom [])
+    (let [events (ws/events)
           handler (streaming (fn [ch]
-                               (swap! events conj [:open (Thread/currentThread) (async/open? ch)])
+                               (ws/note events [:open (Thread/currentThread) (async/open? ch)])
                                (async/send! ch "x" :close? true)
-                               (swap! events conj [:sent (async/open? ch)]))
-                             :options {:on-close (fn [ch status] (swap! events conj [:close status (async/open? ch)]))})]
+                               (ws/note events [:sent (async/open? ch)]))
+                             :options {:on-close (fn [ch status] (ws/note events [:close status (async/open? ch)]))})]
       (serving/with-run [port (fn [request]
                                 (let [response (handler request)]
-                                  (swap! events conj [:returned (Thread/currentThread) (async/open? (:body response))])
+                                  (ws/note events [:returned (Thread/currentThread) (async/open? (:body response))])
                                   response))]
         (raw/fetch port "GET" "/")
-        (let [[[_ thread _] :as all] @events]
+        (let [[[_ thread _] :as all] (repeatedly 4 #(ws/next-event events))]
           (is (= [[:returned thread false] [:open thread true] [:close {:code nil :reason nil} false] [:sent false]]
                  all))))))
   (testing "section 4: before :on-open nothing is sent, and no callback is called"
@@ -213,13 +214,13 @@
 
 (deftest return-values
   (testing "section 6.3: true or nil"
-    (let [results (atom [])]
+    (let [results (promise)]
       (exchange (fn [ch]
-                  (swap! results conj (async/send! ch "x") (async/send! ch nil) (async/send! ch (list "y"))
-                         (async/send! ch (ByteArrayInputStream. (byte-array 3))))
-                  (async/close ch)
-                  (swap! results conj (async/send! ch "x") (async/send! ch (list "y")) (async/close ch))))
-      (is (= [true true true true nil nil nil] @results))))
+                  (let [open (mapv #(async/send! ch %) ["x" nil (list "y") (ByteArrayInputStream. (byte-array 3))])
+                        close (async/close ch)]
+                    (deliver results [open close (async/send! ch "x") (async/send! ch (list "y"))])))
+                :options {:on-error (fn [_ _])})
+      (is (= [[true true true true] nil nil nil] (raw/await-value results)))))
   (testing "section 12 row 7: nil on a stream closed before any send"
     (exchange (fn [ch]
                 (async/close ch)
@@ -284,11 +285,10 @@
                               {:close? true :on-error #(deliver told (ex-message %))})))
       (is (= "BOOM" (raw/await-value told)))))
   (testing "section 11: logged without any :on-error"
-    (let [log (atom [])]
-      (exchange #(async/send! % (list 5) :close? true) :run (serving/quiet log))
-      (let [[[message exception]] @log]
-        (is (= "Error of the channel of GET /" message))
-        (is (instance? IllegalStateException exception))))))
+    (let [logged (promise)]
+      (exchange #(async/send! % (list 5) :close? true)
+                :run {:server-options {:warn-logger (fn [message exception] (deliver logged [message (class exception)]))}})
+      (is (= ["Error of the channel of GET /" IllegalStateException] (raw/await-value logged))))))
 
 (deftest ordering
   (testing "section 10: nothing gets between the pieces of a message, sends keep their order"
@@ -327,20 +327,24 @@
     (is (= ["7"] (chunks (body-of #(binding [*print-length* 7]
                                      (async/send! % (map (fn [_] (str *print-length*)) [1]) :close? true))))))))
 
+(defn- endless-stream
+  "Returns a stream that has nothing to read until it is closed, which delivers the promise."
+  [closed]
+  (proxy [InputStream] []
+    (read [_] @closed -1)
+    (close [] (deliver closed true))))
+
 (deftest clients-that-leave
   (testing "section 12 rows 2 and 5: the channel closes, the send under way fails, its stream is closed"
     (let [channel (promise)
           closed (promise)
           failed (promise)
-          source-closed (promise)
-          pipe (PipedOutputStream.)
-          source (proxy [PipedInputStream] [pipe]
-                   (close [] (deliver source-closed true)
-                     (.close pipe)))]
+          source-closed (promise)]
       (serving/with-run [port (streaming (fn [ch]
                                            (async/send! ch "x")
-                                           (async/send! ch source {:on-success #(deliver failed :no)
-                                                                   :on-error #(deliver failed (ex-message %))})
+                                           (async/send! ch (endless-stream source-closed)
+                                                        {:on-success #(deliver failed :no)
+                                                         :on-error #(deliver failed (ex-message %))})
                                            (deliver channel ch))
                                          :options {:on-close (fn [_ status] (deliver closed status))})]
         (raw/with-connection [connection port]
@@ -351,7 +355,41 @@
         (is (false? (async/open? @channel)))
         (is (nil? (async/send! @channel "x")))
         (is (true? (raw/await-value source-closed)))
-        (is (string? (raw/await-value failed))))))
+        (is (= "The channel was closed before the send was complete" (raw/await-value failed))))))
+  (testing "section 12 row 2: also before the send has begun, and within a sequence"
+    (let [failed (promise)
+          source-closed (promise)
+          sent (promise)
+          gone (promise)]
+      (serving/with-run [port (streaming (fn [ch]
+                                           (async/send! ch "x")
+                                           (deliver sent
+                                                    (async/send! ch (map (fn [item] (raw/await-value gone) item)
+                                                                         [(endless-stream source-closed)])
+                                                                 {:on-error #(deliver failed (class %))})))
+                                         :options {:on-close (fn [_ _] (deliver gone true))})]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (is (true? (raw/await-value sent))))
+        (is (true? (raw/await-value source-closed)))
+        (is (= java.io.IOException (raw/await-value failed))))))
+  (testing "section 4: before the channel is open nobody is told of its end"
+    (let [entered (promise)
+          gone (promise)
+          called (ws/events)]
+      (serving/with-run [port (fn [request]
+                                (deliver entered true)
+                                (raw/await-value gone)
+                                (raw/await-true #(string/includes? (str (:async-channel request)) "null"))
+                                (async/as-channel request
+                                                  :on-open (fn [_] (ws/note called :open))
+                                                  :on-close (fn [_ _] (ws/note called :close))))]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/await-value entered)
+          (ws/reset connection))
+        (deliver gone true))
+      (is (ws/no-event? called))))
   (testing "section 12 row 2: a lazy sequence stops"
     (let [failed (promise)
           realised (atom 0)]
@@ -370,13 +408,14 @@
     (is (= (str (string/join (repeat 100 "1\r\nx\r\n")) "0\r\n\r\n")
            (body-of #(do (dotimes [_ 100] (async/send! % "x")) (async/close %)) :response plain))))
   (testing "section 7: idempotent; :on-close once, within the call, the channel is closed by then"
-    (let [events (atom [])]
+    (let [events (ws/events)]
       (exchange (fn [ch]
                   (async/close ch)
-                  (swap! events conj :returned)
-                  (async/close ch))
-                :options {:on-close (fn [ch status] (swap! events conj [status (async/open? ch)]))})
-      (is (= [[{:code nil :reason nil} false] :returned] @events))))
+                  (ws/note events :returned)
+                  (async/close ch)
+                  (ws/note events :again))
+                :options {:on-close (fn [ch status] (ws/note events [status (async/open? ch)]))})
+      (is (= [[{:code nil :reason nil} false] :returned :again] (repeatedly 3 #(ws/next-event events))))))
   (testing "section 12 row 2: a long send is cut short and told"
     (let [failed (promise)
           begun (promise)]
@@ -392,9 +431,11 @@
                             :response plain)))))
       (is (= "The channel was closed before the send was complete" (raw/await-value failed)))))
   (testing "section 11: what :on-close throws is logged"
-    (let [log (atom [])]
-      (exchange async/close :options {:on-close (fn [_ _] (throw (Exception. "BOOM")))} :run (serving/quiet log))
-      (is (= [":on-close of the channel of GET /" "BOOM"] (update (first @log) 1 ex-message))))))
+    (let [logged (promise)]
+      (exchange async/close
+                :options {:on-close (fn [_ _] (throw (Exception. "BOOM")))}
+                :run {:server-options {:warn-logger (fn [message exception] (deliver logged [message (ex-message exception)]))}})
+      (is (= [":on-close of the channel of GET /" "BOOM"] (raw/await-value logged))))))
 
 (deftest failures-of-on-open
   (testing "section 11: :on-error, then the end; with 500 if nothing was sent"
@@ -412,7 +453,7 @@
 
 (deftest timeouts
   (testing "section 9: from the opening, whatever is sent; the stream ends as by close"
-    (is (= "1\r\nx\r\n0\r\n\r\n" (body-of #(async/send! % "x") :options {:timeout 1} :response plain))))
+    (is (= "1\r\nx\r\n0\r\n\r\n" (body-of #(async/send! % "x") :options {:timeout 300} :response plain))))
   (testing "section 12 row 9: with the status and headers if nothing was sent"
     (let [closed (promise)]
       (is (= ["HTTP/1.1 202 Accepted" ["A: 1" "content-length: 0"] ""]

@@ -239,18 +239,22 @@
           (is (= "BOOM" (ex-message (second (ws/next-event events)))))))))
   (testing "sections 6.4 and 12 row 1: not before the client has taken enough; a send that never gets there fails"
     (let [events (ws/events)
-          big (byte-array 1000000)
-          results (ws/events)]
+          big (byte-array 2000000)]
       (serving/with-run [port (noting events :on-open (fn [ch]
-                                                        (dotimes [_ 8]
-                                                          (async/send! ch big :on-success #(ws/note results :success)))))]
+                                                        (dotimes [_ 6]
+                                                          (async/send! ch big :on-success #(ws/note events [:success])))
+                                                        (ws/note events [:sent])))]
         (ws/with-socket [socket port :receive-buffer 8192]
-          (ws/next-event events)
-          (ws/reset socket))
-        (let [all (repeatedly 2 #(ws/next-event events))]
-          (is (some #{:error} (map first all)))
-          (is (< (.size results) 8))
-          (is (not-any? #{:timeout} all)))))))
+          (let [before (loop [seen []]
+                         (let [[type] (ws/next-event events)]
+                           (if (= :sent type) seen (recur (conj seen type)))))]
+            (ws/reset socket)
+            ;; The system's buffers take some.
+            (let [{:keys [success error close]} (frequencies (concat before (map first (repeatedly (- 8 (count before))
+                                                                                                   #(ws/next-event events)))))]
+              (is (= 6 (+ (or success 0) error)))
+              (is (= 1 close)))))
+        (is (ws/no-event? events))))))
 
 (deftest ends
   (let [statuses (fn [options act]
@@ -335,7 +339,7 @@
             (is (nil? (async/send! ch "x")))
             (async/close ch)
             (is (ws/no-event? events)))))))
-  (testing "section 10: :on-close after the :on-message that runs"
+  (testing "section 10: :on-close after the :on-message that runs; what came with it is not for a closed channel"
     (let [events (ws/events)
           go (CountDownLatch. 1)]
       (serving/with-run [port (noting events :on-message (fn [_ _] (raw/await-latch go) (ws/note events :returned)))]

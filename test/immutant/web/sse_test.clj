@@ -4,6 +4,7 @@
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]
             [immutant.web.async :as async]
+            [immutant.web.internal.tasks :as tasks]
             [immutant.web.serving :as serving]
             [immutant.web.sse :as sse]))
 
@@ -53,17 +54,27 @@
           (is (= "data:2\n\ndata:1\n\ndata:bye!\nevent:close\n\n" body))
           (is (= :success (raw/await-value sent)))))))
   (testing "comments that keep the connection alive, from the opening on, until the end"
-    (let [closed (promise)]
-      (serving/with-run [port (fn [request]
-                                (sse/as-channel request {:heartbeat-ms 5
-                                                         :on-open #(sse/send! % "x")
-                                                         :on-close (fn [ch _] (deliver closed (async/open? ch)))}))]
-        (raw/with-connection [connection port]
-          (raw/write connection (raw/request "GET" "/"))
-          (raw/read-head connection)
-          (let [text (String. (.readNBytes ^java.io.InputStream (:in connection) 32) "ISO-8859-1")]
-            (is (string/starts-with? text "8\r\ndata:x\n\n\r\n3\r\n:\n\n\r\n3\r\n:\n\n"))))
-        (is (false? (raw/await-value closed))))))
+    (let [timers (atom [])
+          channel (promise)]
+      (with-redefs [tasks/later (fn [millis function] (swap! timers conj [millis function]))]
+        (serving/with-run [port (fn [request]
+                                  (sse/as-channel request {:heartbeat-ms 5000
+                                                           :on-open (fn [ch] (sse/send! ch "x") (deliver channel ch))}))]
+          (raw/with-connection [connection port]
+            (raw/write connection (raw/request "GET" "/"))
+            (raw/read-head connection)
+            (let [read #(String. (.readNBytes ^java.io.InputStream (:in connection) %) "ISO-8859-1")
+                  beat (fn [] (let [[millis function] (peek @timers)]
+                                (is (= 5000 millis))
+                                (function)))]
+              (is (= "8\r\ndata:x\n\n\r\n" (read 13)))
+              (dotimes [n 3]
+                (is (= (inc n) (count @timers)))
+                (beat)
+                (is (= "3\r\n:\n\n\r\n" (read 8))))
+              (async/close @channel)
+              (beat)
+              (is (= 4 (count @timers)))))))))
   (testing "options"
     (is (= #{:close? :on-success :on-error} (:valid-options (meta #'sse/send!))))
     (is (thrown-with-msg? IllegalArgumentException #":bad is not a valid option for send!" (sse/send! :any 1 :bad 2)))

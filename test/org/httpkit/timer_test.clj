@@ -36,11 +36,7 @@
 (defn- await-state
   "Returns true once the thread is in the state."
   [^Thread thread state]
-  (let [deadline (+ (System/nanoTime) (* 1000000 raw/patience-millis))]
-    (loop []
-      (cond (= state (.getState thread)) true
-            (neg? (- deadline (System/nanoTime))) false
-            :else (do (Thread/yield) (recur))))))
+  (raw/await-true #(= state (.getState thread))))
 
 (deftest delays
   (testing "not before it is due"

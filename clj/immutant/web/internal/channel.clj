@@ -31,17 +31,16 @@
 ;; sending   - the long send under way: the InputStream it reads, or true
 ;; timer     - the end of the stream's :timeout
 ;; violation - what the client did against the protocol
-;; messages  - :running while :on-message does; the call of :on-close that waits for it; :over when there will be none
 (deftype Channel [request ^AsyncChannel exchange websocket? settings options ^Outbox outbox
                   ^AtomicInteger phase ^AtomicBoolean queued ^AtomicReference head ^AtomicReference sending
-                  ^AtomicReference timer ^AtomicReference violation ^AtomicReference messages])
+                  ^AtomicReference timer ^AtomicReference violation])
 
 (defn channel
   "Returns a channel for a request, closed until the server opens it."
   ^Channel [request exchange websocket? settings options]
   (Channel. request exchange (boolean websocket?) settings options (outbox/outbox)
             (AtomicInteger. fresh) (AtomicBoolean.) (AtomicReference.) (AtomicReference.) (AtomicReference.)
-            (AtomicReference.) (AtomicReference.)))
+            (AtomicReference.)))
 
 (defn open?
   "Returns true between the channel's opening and its end."
@@ -66,6 +65,17 @@
     (warn ch "Error" exception))
   nil)
 
+;;;; Messages
+
+(defn receive
+  "Calls :on-message, unless the channel was closed by this side since the message came."
+  [^Channel ch message]
+  (when (= opened (.get ^AtomicInteger (.-phase ch)))
+    (try
+      ((:on-message (.-options ch)) ch message)
+      (catch Throwable e
+        (report ch e)))))
+
 ;;;; The end
 
 (defn- legacy-code
@@ -85,31 +95,12 @@
      :reason reason}
     {:code nil :reason nil}))
 
-(defn- call-on-close
-  "Calls :on-close, after :on-message if that runs."
-  [^Channel ch status]
-  (let [^AtomicReference messages (.-messages ch)
-        call (fn []
-               (when-let [on-close (:on-close (.-options ch))]
-                 (try
-                   (on-close ch status)
-                   (catch Throwable e
-                     (warn ch ":on-close" e)))))]
-    (when-not (.compareAndSet messages :running call)
-      (.set messages :over)
-      (call))))
-
-(defn receive
-  "Calls :on-message, unless the channel has ended; and :on-close if it ends meanwhile."
-  [^Channel ch message]
-  (let [^AtomicReference messages (.-messages ch)]
-    (when (.compareAndSet messages nil :running)
-      (try
-        ((:on-message (.-options ch)) ch message)
-        (catch Throwable e
-          (report ch e)))
-      (when-not (.compareAndSet messages :running nil)
-        ((.getAndSet messages :over))))))
+(defn- call-on-close [^Channel ch code reason]
+  (when-let [on-close (:on-close (.-options ch))]
+    (try
+      (on-close ch (close-status ch code reason))
+      (catch Throwable e
+        (warn ch ":on-close" e)))))
 
 (defn- close-source
   "Wakes a thread that waits for what nobody wants any more."
@@ -128,7 +119,7 @@
     (tasks/cancel (.get ^AtomicReference (.-timer ch)))
     (close-source ch (.get ^AtomicReference (.-sending ch)))
     (when (not= fresh before)
-      (call-on-close ch (close-status ch code reason)))))
+      (call-on-close ch code reason))))
 
 (defn finish
   "Ends the exchange: a WebSocket with this code, a stream with its head if that has not been sent. To be called in turn, or when
@@ -188,7 +179,8 @@
 (defn mark-open
   "Returns true if the channel is open from now on; false if it ended, or was closed, before."
   [^Channel ch]
-  (or (.compareAndSet ^AtomicInteger (.-phase ch) fresh opened)
+  (or (and (not (.isClosed ^AsyncChannel (.-exchange ch)))
+           (.compareAndSet ^AtomicInteger (.-phase ch) fresh opened))
       (do (finish ch 1000)
           false)))
 

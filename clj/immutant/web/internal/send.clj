@@ -172,16 +172,27 @@
                                   (.sendBlocking exchange data (boolean close?) 0))))
       (throw (closed-error)))))
 
-(defn- send-stream [ch ^InputStream stream overrides]
-  (let [buffer (byte-array piece-bytes)]
-    (loop []
-      (let [count (.read stream buffer)]
-        (if (neg? count)
-          ;; The end may have come because the channel closed the stream when it ended.
-          (when-not (or (channel/open? ch) (bodiless? ch))
-            (throw (closed-error)))
-          (do (send-piece ch (Arrays/copyOf buffer count) overrides false)
-              (recur)))))))
+(defn- check-open [ch]
+  (when-not (or (channel/open? ch) (bodiless? ch))
+    (throw (closed-error))))
+
+(defn- send-stream
+  "Sends what the stream reads, and closes it. A channel that ends meanwhile closes it, too: `sending` is set before it is asked
+  whether it has ended."
+  [^Channel ch ^InputStream stream overrides]
+  (let [^AtomicReference sending (.-sending ch)
+        buffer (byte-array piece-bytes)]
+    (.set sending stream)
+    (with-open [stream stream]
+      (loop []
+        (check-open ch)
+        (let [count (.read stream buffer)]
+          (when-not (neg? count)
+            (send-piece ch (Arrays/copyOf buffer count) overrides false)
+            (recur))))
+      ;; The end may have come because the channel closed the stream.
+      (check-open ch))
+    (.set sending true)))
 
 (declare send-item)
 
@@ -204,8 +215,8 @@
   (cond
     (plain? item) (send-piece ch item above close?)
     (seq? item) (send-items ch item above close?)
-    (instance? InputStream item) (with-open [stream ^InputStream item] (send-stream ch stream above))
-    (instance? File item) (with-open [stream (FileInputStream. ^File item)] (send-stream ch stream above))
+    (instance? InputStream item) (send-stream ch item above)
+    (instance? File item) (send-stream ch (FileInputStream. ^File item) above)
     (not (instance? Map item)) (refuse-type item)
     (and (not (.-websocket? ch)) (map? (.get ^AtomicReference (.-head ch))))
     (send-item ch (:body item) (merge above (overrides item)) close?)
@@ -215,9 +226,7 @@
   "Sends what `box` holds, ends the turn, and tells what became of it. The box is emptied, so that nobody holds the
   beginning of a sequence that may be longer than the heap."
   [^Channel ch ^AtomicReference box overrides {:keys [close? on-success on-error]}]
-  (let [^AtomicReference sending (.-sending ch)
-        message (.get box)]
-    (.set sending (if (instance? InputStream message) message true)))
+  (.set ^AtomicReference (.-sending ch) true)
   (let [error (try
                 (send-item ch (.getAndSet box nil) overrides close?)
                 nil

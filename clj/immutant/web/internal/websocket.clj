@@ -33,8 +33,8 @@
   "Upgrades the connection with the headers of the response, which all middleware has seen, and opens the channel. `accept` is
   the Sec-WebSocket-Accept value. Throws, and leaves the exchange to be answered, if the headers are no good.
 
-  No message is delivered before :on-open has returned: they wait for the first callback. After the handler has returned
-  (`late?`) they would be lost without one."
+  No message is delivered before :on-open has returned: they, and after them :on-close, wait for the receive handler. After the
+  server's handler has returned (`late?`) they would be lost without one."
   [^Channel ch response accept late?]
   (channel/claim-opening ch response)
   (let [^AsyncChannel exchange (.-exchange ch)
@@ -46,8 +46,9 @@
       (.setReceiveHandler exchange (fn [message]
                                      @opened
                                      (channel/receive ch message))))
-    (.sendHandshake exchange (upgrade-headers (:headers response) accept) (upgrade-options timeout))
-    (when (channel/mark-open ch)
+    ;; The client may have gone.
+    (when (and (.sendHandshake exchange (upgrade-headers (:headers response) accept) (upgrade-options timeout))
+               (channel/mark-open ch))
       (channel/call-on-open ch)
       (when (and on-message (not late?))
         (.setReceiveHandler exchange (fn [message] (channel/receive ch message)))))
