@@ -7,8 +7,7 @@ use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Flow, Messag
 use jni::Env;
 use jni::errors::{Error, JniError, Result};
 use jni::ids::JMethodID;
-use jni::objects::JObject;
-use jni::refs::{Global, Reference};
+use jni::refs::Reference;
 use jni::signature::{Primitive, ReturnType};
 use jni::sys::jvalue;
 
@@ -17,12 +16,12 @@ use crate::errors::{invalid_head_text, panic_text, report};
 use crate::fault::{self, Point};
 use crate::jvm;
 use crate::wire::{Malformed, RequestBlock, ResponseBlock};
-use crate::worker::{NUMBER_SHIFT, with_worker};
+use crate::worker::{Callee, NUMBER_SHIFT, with_worker};
 
 /// An `org.httpkit.engine.Application`, kept for as long as the engine keeps its server.
 #[derive(Debug)]
 pub(crate) struct JavaApplication {
-    object: Global<JObject<'static>>,
+    callee: Callee,
     classes: &'static Classes,
 }
 
@@ -35,8 +34,8 @@ enum Outcome {
 }
 
 impl JavaApplication {
-    pub(crate) fn new(object: Global<JObject<'static>>, classes: &'static Classes) -> Self {
-        Self { object, classes }
+    pub(crate) fn new(callee: Callee, classes: &'static Classes) -> Self {
+        Self { callee, classes }
     }
 
     fn dispatch(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
@@ -45,7 +44,7 @@ impl JavaApplication {
             return refuse(exchange, 431);
         };
         let outcome = with_worker(|worker| {
-            let length = worker.request(&self.object, exchange.id(), &block, request)?;
+            let length = worker.request(&self.callee, exchange.id(), &block, request)?;
             if length == 0 {
                 return Ok(Outcome::Done);
             }
@@ -95,8 +94,9 @@ impl JavaApplication {
             let arguments = arguments(env)?;
             // SAFETY: every caller is in this file and takes the id from `Classes`, where its signature stands, together
             // with arguments of that signature; `object` is an instance of the class of the ids.
-            let outcome =
-                unsafe { env.call_method_unchecked(&self.object, method, ReturnType::Primitive(Primitive::Void), &arguments) };
+            let outcome = unsafe {
+                env.call_method_unchecked(&self.callee.object, method, ReturnType::Primitive(Primitive::Void), &arguments)
+            };
             if outcome.is_err() {
                 jvm::describe_and_clear(env);
             }
@@ -133,7 +133,7 @@ impl Application for JavaApplication {
     fn message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
         let outcome = guarded(|| {
             fault::pass(Point::Message);
-            with_worker(|worker| worker.message(&self.object, exchange.id(), message))
+            with_worker(|worker| worker.message(&self.callee, exchange.id(), message))
         });
         match outcome {
             Some(Ok(flow)) => flow,

@@ -19,8 +19,10 @@ pub(crate) struct Classes {
     pub(crate) worker: Global<JClass<'static>>,
     pub(crate) worker_new: JMethodID,
     pub(crate) worker_buffer: JMethodID,
+    pub(crate) worker_number: JMethodID,
     pub(crate) worker_request: JMethodID,
     pub(crate) worker_message: JMethodID,
+    pub(crate) application_number: JMethodID,
     pub(crate) writable: JMethodID,
     pub(crate) closed: JMethodID,
     pub(crate) web_socket_closed: JMethodID,
@@ -49,14 +51,15 @@ impl Classes {
         Ok(Self {
             worker_new: env.get_method_id(&worker, jni_str!("<init>"), jni_sig!("(Ljava/nio/ByteBuffer;)V"))?,
             worker_buffer: env.get_method_id(&worker, jni_str!("buffer"), jni_sig!("(Ljava/nio/ByteBuffer;)V"))?,
+            worker_number: env.get_method_id(&worker, jni_str!("number"), jni_sig!("()I"))?,
             worker_request: env.get_method_id(
                 &worker,
-                jni_str!("request"),
+                jni_str!("requestByJni"),
                 jni_sig!("(Lorg/httpkit/engine/Application;JIII[B)I"),
             )?,
             worker_message: env.get_method_id(
                 &worker,
-                jni_str!("message"),
+                jni_str!("messageByJni"),
                 jni_sig!("(Lorg/httpkit/engine/Application;JIIII[B)I"),
             )?,
             web_socket_closed: env.get_method_id(
@@ -64,6 +67,7 @@ impl Classes {
                 jni_str!("webSocketClosed"),
                 jni_sig!("(JIIILjava/lang/String;)V"),
             )?,
+            application_number: env.get_method_id(&application, jni_str!("number"), jni_sig!("()I"))?,
             writable: env.get_method_id(&application, jni_str!("writable"), jni_sig!("(JI)V"))?,
             closed: env.get_method_id(&application, jni_str!("closed"), jni_sig!("(JII)V"))?,
             rejected: env.get_method_id(&application, jni_str!("rejected"), jni_sig!("(I)V"))?,

@@ -17,8 +17,9 @@ use crate::errors::{Failure, ThrowException};
 use crate::fault::{self, Point};
 use crate::file;
 use crate::servers::SERVERS;
+use crate::up_calls;
 use crate::wire::{Malformed, ResponseBlock, read_configuration};
-use crate::worker;
+use crate::worker::{self, Callee};
 
 /// Bodies up to this length are copied into the response at once; larger ones stay in their array until they are sent.
 const COPIED_BODY: jint = 64 * 1024;
@@ -40,7 +41,7 @@ extern "system" fn Java_org_httpkit_engine_Native_start<'local>(
         if application.is_null() {
             return Err(jni::errors::Error::NullPtr("application").into());
         }
-        let application = JavaApplication::new(env.new_global_ref(application)?, classes);
+        let application = JavaApplication::new(Callee::new(env, &application, classes)?, classes);
         let server = Server::start(server, std::sync::Arc::new(application)).map_err(Failure::Start)?;
         Ok(SERVERS.insert(server))
     })
@@ -90,6 +91,20 @@ extern "system" fn Java_org_httpkit_engine_Native_stats<'local>(
             *value = jlong::try_from(sum).unwrap_or(jlong::MAX);
         }
         counters.set_region(env, 0, &values)?;
+        Ok(())
+    });
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_upCalls<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    request: jlong,
+    message: jlong,
+) {
+    guarded(env, Point::UpCalls, |_| {
+        // SAFETY: only `UpCalls.java` calls this, with functions of these signatures in the global arena, which is never closed.
+        unsafe { up_calls::install(request, message) };
         Ok(())
     });
 }

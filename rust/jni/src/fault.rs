@@ -26,6 +26,7 @@ pub(crate) enum Point {
     SendMessage,
     CloseWebSocket,
     Resume,
+    UpCalls = 24,
     /// The up-call of a request, inside the guard that answers 500.
     Request = 20,
     /// Any other up-call, inside its guard.

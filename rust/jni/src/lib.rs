@@ -17,6 +17,7 @@ mod fault;
 mod file;
 mod jvm;
 mod servers;
+mod up_calls;
 mod version;
 mod wire;
 mod worker;

@@ -20,6 +20,7 @@ use crate::array::signed;
 use crate::classes::Classes;
 use crate::errors::report;
 use crate::jvm;
+use crate::up_calls;
 use crate::wire::RequestBlock;
 
 /// Bytes of a new buffer. Grown for a larger head, never for a body.
@@ -45,7 +46,11 @@ pub(crate) fn install_thread_hooks() {
 fn thread_started() {
     let start = || {
         jvm::attach_as_daemon()?;
-        let worker = jvm::with_env(Worker::new)?;
+        let worker = jvm::with_env(|env| {
+            let mut worker = Worker::new(env)?;
+            worker.number = Some(number(env, &worker.object, worker.classes.worker_number)?);
+            Ok(worker)
+        })?;
         WORKER.set(Some(worker));
         Ok::<_, Error>(())
     };
@@ -79,10 +84,33 @@ pub(crate) fn with_worker<R>(action: impl FnOnce(&mut Worker) -> Result<R>) -> R
     })
 }
 
+/// An `org.httpkit.engine.Application` to call.
+#[derive(Debug)]
+pub(crate) struct Callee {
+    pub(crate) object: Global<JObject<'static>>,
+    /// What it goes by where no reference can be passed.
+    number: sys::jint,
+}
+
+impl Callee {
+    pub(crate) fn new(env: &mut Env<'_>, object: &JObject<'_>, classes: &Classes) -> Result<Self> {
+        Ok(Self { number: number(env, object, classes.application_number)?, object: env.new_global_ref(object)? })
+    }
+}
+
+/// Calls `int number()`.
+fn number(env: &mut Env<'_>, object: &JObject<'_>, method: JMethodID) -> Result<sys::jint> {
+    // SAFETY: every caller passes the id of `int number()` of the object's class.
+    let number = unsafe { env.call_method_unchecked(object, method, ReturnType::Primitive(Primitive::Int), &[]) };
+    number.inspect_err(|_| jvm::describe_and_clear(env))?.i()
+}
+
 /// One Java worker. Belongs to the thread it was made on.
 #[derive(Debug)]
 pub(crate) struct Worker {
     environment: *mut sys::JNIEnv,
+    /// What it goes by where no reference can be passed, if it serves a runtime thread.
+    number: Option<sys::jint>,
     object: Global<JObject<'static>>,
     buffer: Buffer,
     classes: &'static Classes,
@@ -97,14 +125,14 @@ impl Worker {
         let object =
             unsafe { env.new_object_unchecked(&classes.worker, classes.worker_new, &[sys::jvalue { l: view.as_raw() }]) };
         let object = object.inspect_err(|_| jvm::describe_and_clear(env))?;
-        Ok(Self { environment: env.get_raw(), object: env.new_global_ref(object)?, buffer, classes })
+        Ok(Self { environment: env.get_raw(), number: None, object: env.new_global_ref(object)?, buffer, classes })
     }
 
     /// Hands one request to Java. Returns the length of the response block Java left in the buffer, 0 if there is none:
     /// the request has been or will be answered by a down-call.
     pub(crate) fn request(
         &mut self,
-        application: &JObject<'_>,
+        application: &Callee,
         id: ExchangeId,
         block: &RequestBlock<'_>,
         request: &Request<'_>,
@@ -116,6 +144,16 @@ impl Worker {
         let length = block.write(self.buffer.bytes_mut(), inline).map_err(|_| Error::IndexOutOfBounds)?;
         let (route, body) = (request.route, request.body);
         if inline || body.is_empty() {
+            if let (Some(function), Some(number)) = (up_calls::request(), self.number) {
+                let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
+                let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
+                // SAFETY: the arguments are those of `UpCalls.request`, worker and application are alive, and this is the thread
+                // of the worker. Java writes to the buffer meanwhile, and no Rust reference to it is alive.
+                let returned = unsafe {
+                    function(number, application.number, connection, exchange, length, sys::jint::from(route.to_wire()))
+                };
+                return result(returned);
+            }
             return self.call(application, id, length, route, &JObject::null());
         }
         jvm::with_env(|env| {
@@ -126,12 +164,22 @@ impl Worker {
     }
 
     /// Hands one message of a WebSocket to Java.
-    pub(crate) fn message(&mut self, application: &JObject<'_>, id: ExchangeId, message: &Message<'_>) -> Result<Flow> {
+    pub(crate) fn message(&mut self, application: &Callee, id: ExchangeId, message: &Message<'_>) -> Result<Flow> {
         let (kind, payload) = (message.kind as sys::jint, message.payload);
         let kind = if message.in_place { kind | IN_PLACE } else { kind } | (message.number << NUMBER_SHIFT) as sys::jint;
         let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len()) {
             place.copy_from_slice(payload);
-            self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?
+            if let (Some(function), Some(number)) = (up_calls::message(), self.number) {
+                let length = sys::jint::try_from(payload.len()).map_err(|_| Error::IndexOutOfBounds)?;
+                let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
+                let route = sys::jint::from(message.route.to_wire());
+                // SAFETY: the arguments are those of `UpCalls.message`, worker and application are alive, and this is the thread
+                // of the worker. Java reads the buffer meanwhile, and no Rust reference to it is alive.
+                let returned = unsafe { function(number, application.number, connection, exchange, kind, length, route) };
+                result(returned)?
+            } else {
+                self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?
+            }
         } else {
             // An array made here is filled with zeroes first, so that only what must be travels in one.
             jvm::with_env(|env| {
@@ -148,17 +196,10 @@ impl Worker {
         self.buffer.bytes_mut().get(..length)
     }
 
-    /// `Worker.request`: the only JNI call of most requests, hence made without the bookkeeping of `Env`.
-    fn call(
-        &mut self,
-        application: &JObject<'_>,
-        id: ExchangeId,
-        length: usize,
-        route: Route,
-        body: &JObject<'_>,
-    ) -> Result<usize> {
+    /// `Worker.request` through JNI, made without the bookkeeping of `Env`.
+    fn call(&mut self, application: &Callee, id: ExchangeId, length: usize, route: Route, body: &JObject<'_>) -> Result<usize> {
         let arguments = [
-            sys::jvalue { l: application.as_raw() },
+            sys::jvalue { l: application.object.as_raw() },
             sys::jvalue { j: id.connection as sys::jlong },
             sys::jvalue { i: id.exchange as sys::jint },
             sys::jvalue { i: sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)? },
@@ -172,7 +213,7 @@ impl Worker {
     /// `Worker.message`, likewise.
     fn call_message(
         &mut self,
-        application: &JObject<'_>,
+        application: &Callee,
         id: ExchangeId,
         kind: sys::jint,
         length: usize,
@@ -180,7 +221,7 @@ impl Worker {
         body: &JObject<'_>,
     ) -> Result<usize> {
         let arguments = [
-            sys::jvalue { l: application.as_raw() },
+            sys::jvalue { l: application.object.as_raw() },
             sys::jvalue { j: id.connection as sys::jlong },
             sys::jvalue { i: id.exchange as sys::jint },
             sys::jvalue { i: kind },
@@ -215,7 +256,7 @@ impl Worker {
         if thrown {
             return Err(Error::JavaException);
         }
-        usize::try_from(returned).map_err(|_| Error::IndexOutOfBounds)
+        result(returned)
     }
 
     /// Replaces the buffer by one of at least `length` bytes, in Java first, so that the old one is freed unused.
@@ -238,6 +279,15 @@ impl Worker {
         })?;
         self.buffer = bigger;
         Ok(())
+    }
+}
+
+/// The length or flow that Java returned.
+fn result(returned: sys::jint) -> Result<usize> {
+    if returned == up_calls::THROWN {
+        Err(Error::JavaException)
+    } else {
+        usize::try_from(returned).map_err(|_| Error::IndexOutOfBounds)
     }
 }
 

@@ -48,10 +48,16 @@ public abstract class Application {
     public static final int CLOSED_IDLE = 5;
 
     private final ClassLoader classLoader;
+    private final int number = UpCalls.add(this);
 
     /** Captures the class loader the application is started with; handlers see it as their context class loader. */
     protected Application(ClassLoader classLoader) {
         this.classLoader = classLoader;
+    }
+
+    /** Returns the number under which {@link UpCalls} find this application. */
+    final int number() {
+        return number;
     }
 
     /** Returns the context class loader handlers run with. */

@@ -52,6 +52,9 @@ public final class Native {
      */
     public static native void stats(long server, long[] counters);
 
+    /** Has {@link Worker#request} and {@link Worker#message} called by these functions of {@link UpCalls}, where they can be. */
+    static native void upCalls(long request, long message);
+
     /** Reports whether a handler that ran on the pool kept within the budget of a call in place. */
     public static native void observe(int route, boolean quick);
 

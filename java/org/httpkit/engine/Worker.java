@@ -56,6 +56,23 @@ public final class Worker {
         buffer = bigger;
     }
 
+    /** Returns the number under which {@link UpCalls} find this worker from now on. */
+    int number() {
+        return UpCalls.add(this);
+    }
+
+    /** {@link #request} as it comes through JNI. */
+    int requestByJni(Application application, long connection, int exchange, int length, int route, byte[] body) {
+        UpCalls.count();
+        return request(application, connection, exchange, length, route, body);
+    }
+
+    /** {@link #message} as it comes through JNI. */
+    int messageByJni(Application application, long connection, int exchange, int kind, int length, int route, byte[] body) {
+        UpCalls.count();
+        return message(application, connection, exchange, kind, length, route, body);
+    }
+
     /** The up-call for a request: {@code length} bytes of request block are in the buffer. See {@link Application#request}. */
     int request(Application application, long connection, int exchange, int length, int route, byte[] body) {
         enter(application);

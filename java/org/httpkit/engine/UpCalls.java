@@ -1,0 +1,122 @@
+package org.httpkit.engine;
+
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+import java.lang.reflect.Array;
+import java.lang.reflect.Method;
+
+/**
+ * The up-calls of requests and messages as native function pointers, which JVMs with the Foreign Function and Memory API make (JDK 22,
+ * JEP 454). Such a call costs a fraction of one through JNI, which finds the method, pushes the arguments one by one and
+ * passes through the interpreter's entry.
+ *
+ * <p>The class files are those of Java 11, so the API is found by reflection. A function cannot take references: objects go by
+ * number. Nor may it throw, which would end the JVM.
+ */
+final class UpCalls {
+    private static final int FIRST_RELEASE = 22;
+    /** Up-calls through JNI before functions are made, which takes some 50 ms: a server in a test answers fewer. */
+    private static final int WARM_UP = 2000;
+    /** The result of a call that threw. */
+    private static final int THROWN = -1;
+
+    private static final WeakTable<Worker> WORKERS = new WeakTable<>();
+    private static final WeakTable<Application> APPLICATIONS = new WeakTable<>();
+
+    /** How many more up-calls go through JNI. Races lose counts, which does no harm. */
+    private static int untilFunctions = Runtime.version().feature() >= FIRST_RELEASE ? WARM_UP : 0;
+
+    private UpCalls() {
+    }
+
+    static int add(Worker worker) {
+        return WORKERS.add(worker);
+    }
+
+    static int add(Application application) {
+        return APPLICATIONS.add(application);
+    }
+
+    /** An up-call came through JNI. */
+    static void count() {
+        if (untilFunctions > 0 && --untilFunctions == 0) {
+            Thread maker = new Thread(UpCalls::makeFunctions, "httpkit-rs-up-calls");
+            maker.setContextClassLoader(null);
+            maker.setDaemon(true);
+            maker.start();
+        }
+    }
+
+    private static void makeFunctions() {
+        try {
+            MethodHandles.Lookup lookup = MethodHandles.lookup();
+            MethodHandle request = lookup.findStatic(UpCalls.class, "request",
+                MethodType.methodType(int.class, int.class, int.class, long.class, int.class, int.class, int.class));
+            MethodHandle message = lookup.findStatic(UpCalls.class, "message",
+                MethodType.methodType(int.class, int.class, int.class, long.class, int.class, int.class, int.class, int.class));
+            Native.upCalls(function(request), function(message));
+        } catch (ReflectiveOperationException | RuntimeException | LinkageError unavailable) {
+            // Then they stay with JNI. Nobody has to know: it is as right, and this JVM may forbid the other on purpose.
+            return;
+        }
+    }
+
+    /** {@code Linker.nativeLinker().upcallStub(target, FunctionDescriptor.of(…), Arena.global()).address()} */
+    private static long function(MethodHandle target) throws ReflectiveOperationException {
+        Class<?> linkers = type("Linker");
+        Class<?> options = type("Linker$Option");
+        Class<?> layouts = type("MemoryLayout");
+        Class<?> descriptors = type("FunctionDescriptor");
+        Class<?> arenas = type("Arena");
+        Class<?>[] parameters = target.type().parameterArray();
+        Object arguments = Array.newInstance(layouts, parameters.length);
+        for (int i = 0; i < parameters.length; i++) {
+            Array.set(arguments, i, layout(parameters[i]));
+        }
+        Object descriptor = descriptors.getMethod("of", layouts, arguments.getClass())
+            .invoke(null, layout(target.type().returnType()), arguments);
+        Object none = Array.newInstance(options, 0);
+        Method stub = linkers.getMethod("upcallStub", MethodHandle.class, descriptors, arenas, none.getClass());
+        Object segment = stub.invoke(linkers.getMethod("nativeLinker").invoke(null), target, descriptor,
+            arenas.getMethod("global").invoke(null), none);
+        return (long) type("MemorySegment").getMethod("address").invoke(segment);
+    }
+
+    private static Object layout(Class<?> primitive) throws ReflectiveOperationException {
+        return type("ValueLayout").getField(primitive == long.class ? "JAVA_LONG" : "JAVA_INT").get(null);
+    }
+
+    private static Class<?> type(String name) throws ClassNotFoundException {
+        return Class.forName("java.lang.foreign." + name);
+    }
+
+    /** {@link Worker#request}, without a body of its own. */
+    static int request(int worker, int application, long connection, int exchange, int length, int route) {
+        try {
+            return WORKERS.get(worker).request(APPLICATIONS.get(application), connection, exchange, length, route, null);
+        } catch (Throwable failure) {
+            return thrown(failure);
+        }
+    }
+
+    /** {@link Worker#message}, without a payload of its own. */
+    static int message(int worker, int application, long connection, int exchange, int kind, int length, int route) {
+        try {
+            return WORKERS.get(worker).message(APPLICATIONS.get(application), connection, exchange, kind, length, route, null);
+        } catch (Throwable failure) {
+            return thrown(failure);
+        }
+    }
+
+    /** Prints what JNI's ExceptionDescribe would print. */
+    private static int thrown(Throwable failure) {
+        try {
+            failure.printStackTrace();
+        } catch (Throwable another) {
+            // No memory, or no stack, to say so.
+            return THROWN;
+        }
+        return THROWN;
+    }
+}
