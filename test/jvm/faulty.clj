@@ -19,6 +19,15 @@
 
 (def ^:private nothing (byte-array 0))
 
+(defn- up-calls
+  "Calls the method that only its package may call, with no functions."
+  []
+  (let [method (doto (.getDeclaredMethod Native "upCalls" (into-array Class [Long/TYPE Long/TYPE])) (.setAccessible true))]
+    (try
+      (.invoke method nil (object-array [0 0]))
+      (catch java.lang.reflect.InvocationTargetException e
+        (throw (.getCause e))))))
+
 (def exports
   "By the native method's name: its point in rust/jni/src/fault.rs, and a call that gets as far as the guard."
   {"start"          [1 #(Native/start nil nothing)]
@@ -40,6 +49,7 @@
    "sendMessage"    [17 #(Native/sendMessage 0 0 1 nothing 0 0)]
    "closeWebSocket" [18 #(Native/closeWebSocket 0 0 1000 nothing)]
    "resume"         [19 #(Native/resume 0 0)]
+   "upCalls"        [24 up-calls]
    "panic"          [0 #(panic 0)]})
 
 (defn native-methods
