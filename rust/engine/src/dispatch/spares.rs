@@ -4,13 +4,14 @@
 //! sit in a task that blocks here. Releasing one lets it take over the queue and the poller of the thread that is held up; when the
 //! slow call returns, one thread, whichever comes first, is parked again.
 
+use std::sync::Arc;
+
 use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, mutex};
 
 /// Where spare threads wait.
 #[derive(Debug)]
 pub(crate) struct Spares {
     state: Mutex<State>,
-    released: Condvar,
     /// `State::available`, to be read without the lock for every request.
     available: AtomicU64,
 }
@@ -19,13 +20,16 @@ pub(crate) struct Spares {
 struct State {
     /// Threads that wait, or are told to and have not arrived yet, less those released and still waking up.
     available: u64,
-    /// Releases that no waiting thread has taken yet.
+    /// Releases before the thread they are for has arrived.
     tokens: usize,
+    /// One for each thread that waits. The last to come is the first to go: its caches are the warmest, and if calls lose their cores now and
+    /// then, the same few threads take turns.
+    waiting: Vec<Arc<Condvar>>,
 }
 
 impl Spares {
     pub(crate) fn new() -> Self {
-        Self { state: mutex(State::default()), released: Condvar::default(), available: AtomicU64::new(0) }
+        Self { state: mutex(State::default()), available: AtomicU64::new(0) }
     }
 
     /// A thread is going to [`Spares::park`]: it counts as a spare from now on, so that a release in between is not lost.
@@ -43,19 +47,27 @@ impl Spares {
         }
         state.available -= 1;
         self.available.store(state.available, Ordering::SeqCst);
-        state.tokens += 1;
+        let Some(released) = state.waiting.pop() else {
+            state.tokens += 1;
+            return true;
+        };
         drop(state);
-        self.released.notify_one();
+        released.notify_one();
         true
     }
 
     /// Blocks the thread, which was promised, until it is released.
     pub(crate) fn park(&self) {
         let mut state = self.state.lock();
-        while state.tokens == 0 {
-            state = self.released.wait(state);
+        if state.tokens > 0 {
+            state.tokens -= 1;
+            return;
         }
-        state.tokens -= 1;
+        let released = Arc::new(Condvar::default());
+        state.waiting.push(Arc::clone(&released));
+        while state.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, &released)) {
+            state = released.wait(state);
+        }
     }
 
     /// Spares that could be released now.
