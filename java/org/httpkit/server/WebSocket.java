@@ -25,6 +25,10 @@ final class WebSocket {
         this.options = options;
     }
 
+    AsyncChannel channel() {
+        return channel;
+    }
+
     RingApplication application() {
         return channel.application();
     }
