@@ -183,7 +183,7 @@ public final class RingApplication extends Application {
     }
 
     /** Takes the WebSocket out, if it is one. */
-    void unregister(WebSocket socket) {
+    void unregister(MessageQueue socket) {
         if (socket != null) {
             webSockets.remove(socket.channel(), socket);
         }
@@ -249,7 +249,7 @@ public final class RingApplication extends Application {
     protected int message(
         Worker worker, long connection, int exchange, int kind, int route, Object payload, int length) {
         WebSocket socket = webSockets.get(new ExchangeKey(connection, exchange));
-        return socket == null ? GO_ON : socket.message(worker, kind, route, payload, length);
+        return socket == null ? GO_ON : socket.accept(worker, kind, route, payload, length);
     }
 
     @Override
