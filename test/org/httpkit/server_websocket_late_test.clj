@@ -77,6 +77,15 @@
         (doseq [number [1 0 0xffffff 0xfffffe]] (text socket number))
         (is (= ["16777214" "16777215" "0" "1"] (repeatedly 4 #(ws/next-event events))))))))
 
+(deftest more-than-may-wait-before-a-late-message
+  (testing "is held once, as it is resumed once"
+    (with-listener UpgradeOptions/DEFAULT
+      (fn [_ socket events]
+        (let [large (apply str (repeat 1048576 "x"))]
+          (is (= Application/HOLD (message socket 1 Application/MESSAGE_TEXT large)))
+          (is (= Application/GO_ON (text socket 0)))
+          (is (= ["0" large] (repeatedly 2 #(ws/next-event events)))))))))
+
 (deftest a-violation-before-a-late-message
   (with-listener UpgradeOptions/DEFAULT
     (fn [_ socket events]

@@ -123,11 +123,13 @@ abstract class MessageQueue implements ServerTask {
         } else {
             insertEarly(message);
         }
-        if (!broken && pending > HIGH_WATER) {
-            held = true;
+        if (broken) {
             return Application.HOLD;
         }
-        return broken ? Application.HOLD : Application.GO_ON;
+        // The engine counts: a message that was on its way when it was told to hold must not have it held again.
+        boolean mustHold = !held && pending > HIGH_WATER;
+        held |= mustHold;
+        return mustHold ? Application.HOLD : Application.GO_ON;
     }
 
     /** Lets messages pass: the handler has returned, or has set a callback for them. */
