@@ -7,6 +7,7 @@
 //! exception stays pending after an up-call, and no lock of the engine is held while Java code runs.
 
 mod address;
+mod allocator;
 mod application;
 mod array;
 mod body;

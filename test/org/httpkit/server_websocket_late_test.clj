@@ -14,15 +14,21 @@
   [ch]
   (.get ^Field (doto (.getDeclaredField AsyncChannel "webSocket") (.setAccessible true)) ch))
 
+(defn- queue-class
+  "Returns the class of what a WebSocket is to its messages."
+  ^Class [socket]
+  (.getSuperclass (class socket)))
+
 (defn- call [socket method & arguments]
-  (let [^Method found (first (filter #(= method (.getName ^Method %)) (.getDeclaredMethods (class socket))))]
+  (let [methods (mapcat #(.getDeclaredMethods ^Class %) [(class socket) (queue-class socket)])
+        ^Method found (first (filter #(= method (.getName ^Method %)) methods))]
     (.setAccessible found true)
     (.invoke found socket (to-array arguments))))
 
 (defn- message
   "A message with this number comes to be run on the pool. Returns what the engine is told."
   [socket number kind text]
-  (call socket "message" nil (unchecked-int (bit-or (bit-shift-left (long number) Application/MESSAGE_NUMBER_SHIFT) (long kind))) (int 0) text
+  (call socket "accept" nil (unchecked-int (bit-or (bit-shift-left (long number) Application/MESSAGE_NUMBER_SHIFT) (long kind))) (int 0) text
         (int (count text))))
 
 (defn- text [socket number] (message socket number Application/MESSAGE_TEXT (str number)))
@@ -67,11 +73,18 @@
   (testing "whatever number they have: it is counted in 24 bits"
     (with-listener UpgradeOptions/DEFAULT
       (fn [_ socket events]
-        (let [queue (.get ^Field (doto (.getDeclaredField (class socket) "messages") (.setAccessible true)) socket)
-              next-number (doto (.getDeclaredField (class queue) "nextNumber") (.setAccessible true))]
-          (.setInt next-number queue 0xfffffe))
+        (.setInt ^Field (doto (.getDeclaredField (queue-class socket) "nextNumber") (.setAccessible true)) socket 0xfffffe)
         (doseq [number [1 0 0xffffff 0xfffffe]] (text socket number))
         (is (= ["16777214" "16777215" "0" "1"] (repeatedly 4 #(ws/next-event events))))))))
+
+(deftest more-than-may-wait-before-a-late-message
+  (testing "is held once, as it is resumed once"
+    (with-listener UpgradeOptions/DEFAULT
+      (fn [_ socket events]
+        (let [large (apply str (repeat 1048576 "x"))]
+          (is (= Application/HOLD (message socket 1 Application/MESSAGE_TEXT large)))
+          (is (= Application/GO_ON (text socket 0)))
+          (is (= ["0" large] (repeatedly 2 #(ws/next-event events)))))))))
 
 (deftest a-violation-before-a-late-message
   (with-listener UpgradeOptions/DEFAULT
@@ -114,7 +127,7 @@
                         {:dispatch :pool :error-logger (fn [message exception] (ws/note log [message (class exception)]))}]
         (ws/with-socket [connection port]
           (let [socket (web-socket (ws/next-event channels))]
-            (call socket "message" nil (int Application/MESSAGE_TEXT) (int 0) (OutOfMemoryError.) (int 100))
+            (call socket "accept" nil (int Application/MESSAGE_TEXT) (int 0) (OutOfMemoryError.) (int 100))
             (is (= [1011 "Message lost"] (ws/read-close connection)))
             (is (= ["handle websocket frame text of 100 bytes" OutOfMemoryError] (ws/next-event log)))
             (is (= :server-close (ws/next-event events)))))))))

@@ -19,7 +19,7 @@ import org.httpkit.engine.ResponseWriter;
  * <p>Fresh for every request, equal only to itself, safe to use from any thread. Users reach it through the {@code Channel} protocol
  * of {@code org.httpkit.server}. An ordinary response also passes through its state, so that no exchange is answered twice.
  */
-public final class AsyncChannel {
+public final class AsyncChannel extends ExchangeKey {
     /** Nothing has been sent. */
     private static final int OPEN = 0;
     /** The head of an answer has been sent by {@code send!}; pieces follow. */
@@ -59,12 +59,11 @@ public final class AsyncChannel {
     }
 
     private final RingApplication application;
-    private final long connection;
-    private final int exchange;
     private final boolean head;
     private final boolean upgradeAsked;
     private final String method;
-    private final String uri;
+    /** Null once nothing is left to be logged with it. */
+    private String uri;
     private volatile int state;
     /** Made when the first is set: most exchanges have none. */
     private volatile ChannelCallbacks callbacks;
@@ -75,9 +74,8 @@ public final class AsyncChannel {
     private volatile boolean handlerReturned;
 
     AsyncChannel(RingApplication application, long connection, int exchange, RequestReader request) {
+        super(connection, exchange);
         this.application = application;
-        this.connection = connection;
-        this.exchange = exchange;
         this.head = request.isHead();
         this.upgradeAsked = request.isWebSocket();
         this.method = request.method();
@@ -86,14 +84,6 @@ public final class AsyncChannel {
 
     RingApplication application() {
         return application;
-    }
-
-    long connection() {
-        return connection;
-    }
-
-    int exchange() {
-        return exchange;
     }
 
     boolean isHead() {
@@ -142,6 +132,10 @@ public final class AsyncChannel {
         if (upgradeAsked) {
             handlerReturned = true;
             openQueue();
+            if (state == UPGRADED) {
+                // It may be open for days.
+                uri = null;
+            }
         }
     }
 
@@ -215,10 +209,10 @@ public final class AsyncChannel {
     public boolean serverClose(int status, String reason) {
         synchronized (this) {
             if (STATE.compareAndSet(this, STREAMING, CLOSED)) {
-                Native.send(connection, exchange, NOTHING, 0, 0, true);
+                Native.send(connection(), exchange(), NOTHING, 0, 0, true);
             } else if (STATE.compareAndSet(this, OPEN, CLOSED)) {
                 // Without a head there is nothing a client could make sense of.
-                Native.abort(connection, exchange);
+                Native.abort(connection(), exchange());
             } else if (state != UPGRADED || !closeWebSocket(status, reason)) {
                 return false;
             }
@@ -294,7 +288,7 @@ public final class AsyncChannel {
     /** Returns the local and the client's address. */
     @Override
     public String toString() {
-        return Native.localAddress(connection) + "<->" + Native.remoteAddress(connection);
+        return Native.localAddress(connection()) + "<->" + Native.remoteAddress(connection());
     }
 
     ChannelCallbacks callbacks() {
@@ -441,7 +435,7 @@ public final class AsyncChannel {
         application.register(socket);
         int upgraded;
         try {
-            upgraded = Native.upgrade(connection, exchange, headers.block(), headers.length(),
+            upgraded = Native.upgrade(connection(), exchange(), headers.block(), headers.length(),
                 options.flags, options.maxMessage, options.idleMillis);
         } catch (Throwable failure) {
             application.unregister(socket);
@@ -492,7 +486,7 @@ public final class AsyncChannel {
         }
         if (isClosed()) {
             application.unregister(this, watcher);
-        } else if (!Native.watch(connection, exchange)) {
+        } else if (!Native.watch(connection(), exchange())) {
             lose(Application.CAUSE_CLIENT);
         }
     }

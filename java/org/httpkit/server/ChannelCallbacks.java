@@ -16,10 +16,20 @@ final class ChannelCallbacks {
     private volatile IFn error;
     private IFn close;
     private IFn closeRing;
-    private boolean closed;
-    private int status;
-    private int ringStatus;
-    private String reason;
+    /** Null until the channel ends. */
+    private End end;
+
+    private static final class End {
+        private final int status;
+        private final int code;
+        private final String reason;
+
+        End(int status, int code, String reason) {
+            this.status = status;
+            this.code = code;
+            this.reason = reason;
+        }
+    }
 
     synchronized void setReceive(IFn callback) {
         refuseSecond("receive", receive);
@@ -37,25 +47,27 @@ final class ChannelCallbacks {
     }
 
     void setClose(IFn callback) {
+        End ended;
         synchronized (this) {
             refuseSecond("close", close);
             close = callback;
-            if (!closed) {
-                return;
-            }
+            ended = end;
         }
-        callback.invoke(CloseStatus.keyword(status));
+        if (ended != null) {
+            callback.invoke(CloseStatus.keyword(ended.status));
+        }
     }
 
     void setCloseRing(IFn callback) {
+        End ended;
         synchronized (this) {
             refuseSecond("close ring", closeRing);
             closeRing = callback;
-            if (!closed) {
-                return;
-            }
+            ended = end;
         }
-        callback.invoke(ringStatus, reason);
+        if (ended != null) {
+            callback.invoke(ended.code, ended.reason);
+        }
     }
 
     synchronized void setError(IFn callback) {
@@ -89,13 +101,10 @@ final class ChannelCallbacks {
      * those that are set, or null if none is.
      */
     synchronized Runnable end(int closeStatus, int code, String text) {
-        if (closed) {
+        if (end != null) {
             return null;
         }
-        closed = true;
-        status = closeStatus;
-        ringStatus = code;
-        reason = text;
+        end = new End(closeStatus, code, text);
         IFn onClose = close;
         IFn onCloseRing = closeRing;
         return onClose == null && onCloseRing == null ? null : () -> {

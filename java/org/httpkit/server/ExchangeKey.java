@@ -1,7 +1,7 @@
 package org.httpkit.server;
 
-/** The engine's handle of an exchange, as a map key. */
-final class ExchangeKey {
+/** The engine's handle of an exchange, as a map key. A channel is that of its own. */
+class ExchangeKey {
     private final long connection;
     private final int exchange;
 
@@ -10,15 +10,23 @@ final class ExchangeKey {
         this.exchange = exchange;
     }
 
+    final long connection() {
+        return connection;
+    }
+
+    final int exchange() {
+        return exchange;
+    }
+
     @Override
-    public boolean equals(Object other) {
+    public final boolean equals(Object other) {
         return other instanceof ExchangeKey
             && ((ExchangeKey) other).connection == connection
             && ((ExchangeKey) other).exchange == exchange;
     }
 
     @Override
-    public int hashCode() {
+    public final int hashCode() {
         return Long.hashCode(connection) * 31 + exchange;
     }
 }

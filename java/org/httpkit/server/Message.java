@@ -27,8 +27,8 @@ final class Message {
         return new Message(TASK, number, 0, task, 0);
     }
 
-    /** Returns the bytes it holds. */
-    long cost() {
-        return (long) length + OVERHEAD;
+    /** Returns the bytes it holds; of one that fills a queue by itself as many as that takes. */
+    int cost() {
+        return Math.min(length, MessageQueue.HIGH_WATER) + OVERHEAD;
     }
 }

@@ -2,6 +2,7 @@ package org.httpkit.server;
 
 import clojure.lang.IFn;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.function.Supplier;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Native;
 import org.httpkit.engine.Worker;
@@ -10,14 +11,15 @@ import org.httpkit.engine.Worker;
  * The messages of one WebSocket on their way to its callbacks: one at a time, in the order of the wire.
  *
  * <p>A message runs in place if the engine says so and nothing is before it, otherwise on the pool. What waits is bounded: the engine is
- * told to hold, and so does TCP, until the callbacks have caught up. An idle channel keeps nothing but this object.
+ * told to hold, and so does TCP, until the callbacks have caught up. An idle channel keeps nothing but this object, which is its
+ * {@link WebSocket} too.
  *
  * <p>The thread that brings a message to run in place may lose its core before it gets here. The engine takes that for a slow callback and
  * goes on with the next message, so messages are told by their numbers.
  */
-final class MessageQueue implements ServerTask {
+abstract class MessageQueue implements ServerTask {
     /** Above so many bytes that wait or run the engine holds. A single message may be larger. */
-    private static final int HIGH_WATER = 1024 * 1024;
+    static final int HIGH_WATER = 1024 * 1024;
     /** Below so many it goes on. */
     private static final int LOW_WATER = 256 * 1024;
     /** How many messages one channel has delivered before the pool's other tasks get their turn. */
@@ -26,7 +28,7 @@ final class MessageQueue implements ServerTask {
     private static final int NUMBER = 0xffffff;
     private static final int NOT_ENDED = -1;
 
-    private final WebSocket socket;
+    private final AsyncChannel channel;
     /** The messages that wait; null when there is none. */
     private Message first;
     private Message last;
@@ -36,8 +38,8 @@ final class MessageQueue implements ServerTask {
     private int nextNumber;
     /** How many messages there are in all, once that is known. */
     private int endsAt = NOT_ENDED;
-    /** Bytes of the messages that wait, and of the one that runs on the pool. */
-    private long pending;
+    /** What the messages cost that wait, and the one that runs on the pool. */
+    private int pending;
     /** A thread delivers, or the pool was asked for one. */
     private boolean busy;
     /** The engine was told to hold. */
@@ -45,20 +47,47 @@ final class MessageQueue implements ServerTask {
     /** The handler that upgraded the channel still runs and has not set a callback: its messages wait. */
     private boolean gated = true;
 
-    MessageQueue(WebSocket socket) {
-        this.socket = socket;
+    MessageQueue(AsyncChannel channel) {
+        this.channel = channel;
+    }
+
+    final AsyncChannel channel() {
+        return channel;
+    }
+
+    final RingApplication application() {
+        return channel.application();
+    }
+
+    /** A callback threw. */
+    abstract void failed(Throwable failure, Supplier<String> message);
+
+    /** The pool takes no more messages. */
+    abstract void overloaded(RejectedExecutionException rejection);
+
+    /** A message was lost. */
+    abstract void giveUp(int code, String reason);
+
+    /** No more messages are to come. */
+    final void unregister() {
+        application().unregister(this);
+    }
+
+    /** Returns the callback for messages of this kind, or null. */
+    final IFn callback(int opcode) {
+        return channel.callbacks().message(opcode);
     }
 
     /** Takes a message. Returns {@code Application.GO_ON} or {@code HOLD}. */
-    int accept(Worker worker, int kind, int route, Object payload, int length) {
+    final int accept(Worker worker, int kind, int route, Object payload, int length) {
         int opcode = kind & OPCODE;
         int number = kind >>> Application.MESSAGE_NUMBER_SHIFT;
-        Dispatcher dispatcher = socket.application().dispatcher();
+        Dispatcher dispatcher = application().dispatcher();
         int answer = Application.GO_ON;
         boolean inPlace;
         synchronized (this) {
             boolean idle = number == nextNumber && !busy && !gated;
-            if (idle && (opcode == Application.MESSAGE_BROKEN || early == null && socket.callback(opcode) == null)) {
+            if (idle && (opcode == Application.MESSAGE_BROKEN || early == null && callback(opcode) == null)) {
                 advance();
                 return answer;
             }
@@ -84,7 +113,7 @@ final class MessageQueue implements ServerTask {
     private int enqueue(int opcode, int number, int route, Object payload, int length) {
         boolean broken = opcode == Application.MESSAGE_BROKEN;
         // After a violation the answers to the messages before it are to be sent before the connection is failed.
-        ServerTask resume = broken ? () -> Native.resume(socket.connection(), socket.exchange()) : null;
+        ServerTask resume = broken ? () -> Native.resume(channel.connection(), channel.exchange()) : null;
         Message message = broken ? Message.task(number, resume) : new Message(opcode, number, route, payload, length);
         pending += message.cost();
         if (number == nextNumber) {
@@ -94,15 +123,17 @@ final class MessageQueue implements ServerTask {
         } else {
             insertEarly(message);
         }
-        if (!broken && pending > HIGH_WATER) {
-            held = true;
+        if (broken) {
             return Application.HOLD;
         }
-        return broken ? Application.HOLD : Application.GO_ON;
+        // The engine counts: a message that was on its way when it was told to hold must not have it held again.
+        boolean mustHold = !held && pending > HIGH_WATER;
+        held |= mustHold;
+        return mustHold ? Application.HOLD : Application.GO_ON;
     }
 
     /** Lets messages pass: the handler has returned, or has set a callback for them. */
-    void open() {
+    final void openQueue() {
         synchronized (this) {
             if (!gated) {
                 return;
@@ -117,13 +148,13 @@ final class MessageQueue implements ServerTask {
     }
 
     /** There are so many messages in all. Returns true if all of them have come; otherwise the last to come ends the socket's registration. */
-    synchronized boolean endsAfter(int messages) {
+    final synchronized boolean endsAfter(int messages) {
         endsAt = messages;
         return nextNumber == messages;
     }
 
     /** Runs the task once every message has been delivered: all there are, or where that is not known all that have come. */
-    void afterAll(ServerTask task) {
+    final void afterAll(ServerTask task) {
         synchronized (this) {
             boolean oneIsLate = endsAt != NOT_ENDED && nextNumber != endsAt;
             if (oneIsLate || busy || gated) {
@@ -137,13 +168,13 @@ final class MessageQueue implements ServerTask {
                 return;
             }
         }
-        socket.application().execute(task);
+        application().execute(task);
     }
 
     private void advance() {
         nextNumber = nextNumber + 1 & NUMBER;
         if (nextNumber == endsAt) {
-            socket.unregister();
+            unregister();
         }
     }
 
@@ -177,7 +208,7 @@ final class MessageQueue implements ServerTask {
     }
 
     private void runInPlace(Dispatcher dispatcher, Worker worker, int opcode, Object payload, int length) {
-        Application application = socket.application();
+        Application application = application();
         Object outer = worker.begin(application);
         try {
             deliver(opcode, payload, length);
@@ -197,11 +228,11 @@ final class MessageQueue implements ServerTask {
 
     private void submit() {
         try {
-            socket.application().dispatcher().submit(this);
+            application().dispatcher().submit(this);
         } catch (RejectedExecutionException rejection) {
-            if (socket.isClosed() || socket.application().executor().isShutdown()) {
+            if (channel.isClosed() || application().executor().isShutdown()) {
                 // No overload: the server stops, or the rest is the last of this socket.
-                socket.application().execute(this);
+                application().execute(this);
             } else {
                 refuse(rejection);
             }
@@ -210,8 +241,8 @@ final class MessageQueue implements ServerTask {
 
     /** Delivers what waits, on the pool. */
     @Override
-    public void run() {
-        Dispatcher dispatcher = socket.application().dispatcher();
+    public final void run() {
+        Dispatcher dispatcher = application().dispatcher();
         int delivered = 0;
         for (Message message = next(null); message != null; message = next(message)) {
             if (message.opcode == Message.TASK) {
@@ -265,7 +296,7 @@ final class MessageQueue implements ServerTask {
             }
             held = false;
         }
-        Native.resume(socket.connection(), socket.exchange());
+        Native.resume(channel.connection(), channel.exchange());
     }
 
     private void append(Message message) {
@@ -279,18 +310,18 @@ final class MessageQueue implements ServerTask {
 
     private void deliver(int opcode, Object payload, int length) {
         if (payload instanceof Throwable) {
-            socket.failed((Throwable) payload, () -> description(opcode, length));
-            socket.giveUp(CloseStatus.INTERNAL_ERROR, "Message lost");
+            failed((Throwable) payload, () -> description(opcode, length));
+            giveUp(CloseStatus.INTERNAL_ERROR, "Message lost");
             return;
         }
-        IFn callback = socket.callback(opcode);
+        IFn callback = callback(opcode);
         if (callback == null) {
             return;
         }
         try {
             callback.invoke(payload);
         } catch (Throwable failure) {
-            socket.failed(failure, () -> description(opcode, length));
+            failed(failure, () -> description(opcode, length));
         }
     }
 
@@ -306,10 +337,10 @@ final class MessageQueue implements ServerTask {
         }
         for (Message message = lost; message != null; message = message.next) {
             if (message.opcode == Message.TASK) {
-                socket.application().execute((ServerTask) message.payload);
+                application().execute((ServerTask) message.payload);
             }
         }
-        socket.overloaded(rejection);
+        overloaded(rejection);
     }
 
     private static String description(int opcode, int length) {

@@ -171,27 +171,27 @@ public final class RingApplication extends Application {
     }
 
     void register(AsyncChannel channel, ExchangeListener listener) {
-        listeners.put(new ExchangeKey(channel.connection(), channel.exchange()), listener);
+        listeners.put(channel, listener);
     }
 
     boolean registerIfAbsent(AsyncChannel channel, ExchangeListener listener) {
-        return listeners.putIfAbsent(new ExchangeKey(channel.connection(), channel.exchange()), listener) == null;
+        return listeners.putIfAbsent(channel, listener) == null;
     }
 
     void register(WebSocket socket) {
-        webSockets.put(new ExchangeKey(socket.connection(), socket.exchange()), socket);
+        webSockets.put(socket.channel(), socket);
     }
 
     /** Takes the WebSocket out, if it is one. */
-    void unregister(WebSocket socket) {
+    void unregister(MessageQueue socket) {
         if (socket != null) {
-            webSockets.remove(new ExchangeKey(socket.connection(), socket.exchange()), socket);
+            webSockets.remove(socket.channel(), socket);
         }
     }
 
     /** Takes the listener out; another that has taken its place stays. */
     void unregister(AsyncChannel channel, ExchangeListener listener) {
-        listeners.remove(new ExchangeKey(channel.connection(), channel.exchange()), listener);
+        listeners.remove(channel, listener);
     }
 
     /** Closes a body source; a failure to do so is worth no more than a warning. */
@@ -249,7 +249,7 @@ public final class RingApplication extends Application {
     protected int message(
         Worker worker, long connection, int exchange, int kind, int route, Object payload, int length) {
         WebSocket socket = webSockets.get(new ExchangeKey(connection, exchange));
-        return socket == null ? GO_ON : socket.message(worker, kind, route, payload, length);
+        return socket == null ? GO_ON : socket.accept(worker, kind, route, payload, length);
     }
 
     @Override

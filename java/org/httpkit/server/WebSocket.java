@@ -7,7 +7,6 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Supplier;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Native;
-import org.httpkit.engine.Worker;
 
 /**
  * What a channel is from its handshake on: where its messages come from and go to, and how it ends.
@@ -15,74 +14,38 @@ import org.httpkit.engine.Worker;
  * <p>It ends once, by whichever is first: {@link #close}, or the engine's word in {@link #closed}. After the one the engine does not say the
  * other.
  */
-final class WebSocket {
-    private final AsyncChannel channel;
-    private final UpgradeOptions options;
-    private final MessageQueue messages = new MessageQueue(this);
+final class WebSocket extends MessageQueue {
+    private final boolean orderedClose;
+    private final boolean rawCloseCodes;
 
     WebSocket(AsyncChannel channel, UpgradeOptions options) {
-        this.channel = channel;
-        this.options = options;
-    }
-
-    RingApplication application() {
-        return channel.application();
-    }
-
-    long connection() {
-        return channel.connection();
-    }
-
-    int exchange() {
-        return channel.exchange();
-    }
-
-    boolean isClosed() {
-        return channel.isClosed();
-    }
-
-    /** Returns the callback for messages of this kind, or null. */
-    IFn callback(int opcode) {
-        return channel.callbacks().message(opcode);
-    }
-
-    /** Has messages delivered that came before there was anybody to hear them. */
-    void openQueue() {
-        messages.open();
-    }
-
-    /** Takes a message from the engine and returns whether it wants more now. */
-    int message(Worker worker, int kind, int route, Object payload, int length) {
-        return messages.accept(worker, kind, route, payload, length);
+        super(channel);
+        orderedClose = options.orderedClose;
+        rawCloseCodes = options.rawCloseCodes;
     }
 
     /** The engine has room for more output. */
     void writable() {
-        channel.writable();
+        channel().writable();
     }
 
     /** Begins the closing handshake. Returns false if it had begun. Throws if no Close frame can say this. */
     boolean close(int code, String reason) {
         byte[] text = reason == null ? new byte[0] : reason.getBytes(UTF_8);
-        return Native.closeWebSocket(connection(), exchange(), code, text) != Native.NOT_OPEN;
-    }
-
-    /** No more messages are to come. */
-    void unregister() {
-        application().unregister(this);
+        return Native.closeWebSocket(channel().connection(), channel().exchange(), code, text) != Native.NOT_OPEN;
     }
 
     /** The engine's word that the WebSocket has ended, after so many messages. Nothing of the user's runs on this thread. */
     void closed(int kind, int code, String reason, int messagesInAll) {
-        if (messages.endsAfter(messagesInAll)) {
+        if (endsAfter(messagesInAll)) {
             unregister();
         }
-        if (!channel.loseWebSocket()) {
+        if (!channel().loseWebSocket()) {
             return;
         }
         boolean vanished = kind == Application.CLOSED_LOST;
-        Runnable onClose = channel.callbacks().end(
-            CloseStatus.of(kind, code), vanished && !options.rawCloseCodes ? CloseStatus.GOING_AWAY : code, reason);
+        Runnable onClose = channel().callbacks().end(
+            CloseStatus.of(kind, code), vanished && !rawCloseCodes ? CloseStatus.GOING_AWAY : code, reason);
         boolean violation = kind == Application.CLOSED_VIOLATION;
         if (onClose == null && !violation) {
             return;
@@ -95,8 +58,8 @@ final class WebSocket {
                 application().reportCloseErrors(onClose);
             }
         };
-        if (options.orderedClose) {
-            messages.afterAll(news);
+        if (orderedClose) {
+            afterAll(news);
         } else {
             application().execute(news);
         }
@@ -104,13 +67,14 @@ final class WebSocket {
 
     /** Returns true if the close callbacks of a WebSocket that this side closed have been left to the queue of messages. */
     boolean runsAfterMessages(Runnable onClose) {
-        if (options.orderedClose) {
-            messages.afterAll(() -> application().reportCloseErrors(onClose));
+        if (orderedClose) {
+            afterAll(() -> application().reportCloseErrors(onClose));
         }
-        return options.orderedClose;
+        return orderedClose;
     }
 
     /** The pool takes no more messages: the client must not believe that they were read. */
+    @Override
     void overloaded(RejectedExecutionException rejection) {
         Telemetry telemetry = application().telemetry();
         telemetry.error("increase :queue-size if this happens often", rejection);
@@ -119,16 +83,18 @@ final class WebSocket {
     }
 
     /** Closes after messages were lost. */
+    @Override
     void giveUp(int code, String reason) {
-        if (channel.closeWebSocket(code, reason)) {
+        if (channel().closeWebSocket(code, reason)) {
             // It may be an engine thread that learnt of it.
-            application().execute(() -> application().reportCloseErrors(() -> channel.ended(code, reason)));
+            application().execute(() -> application().reportCloseErrors(() -> channel().ended(code, reason)));
         }
     }
 
     /** A callback threw. The WebSocket stays open, as http-kit's does. */
+    @Override
     void failed(Throwable failure, Supplier<String> message) {
-        IFn callback = channel.callbacks().error();
+        IFn callback = channel().callbacks().error();
         if (callback == null || !tell(callback, failure)) {
             Telemetry telemetry = application().telemetry();
             telemetry.error("handle websocket frame " + message.get(), failure);
@@ -141,7 +107,7 @@ final class WebSocket {
         // http-kit's entry has no message; its default logger prints the exception's.
         telemetry.warn(null, violation);
         telemetry.event(telemetry.names().serverWsDecodeError);
-        IFn callback = channel.callbacks().error();
+        IFn callback = channel().callbacks().error();
         if (callback != null) {
             tell(callback, violation);
         }

@@ -75,7 +75,7 @@ impl Connection {
         state.http.upgrade(out, headers, ResponseStyle { http11: true, keep_alive: true, server: None, date: &date })?;
         let max_message = if options.max_message == 0 { self.server.config.max_message } else { options.max_message };
         state.session = Some(Box::new(Session {
-            protocol: WebSocket::new(max_message as usize),
+            protocol: WebSocket::new(max_message),
             route: state.route.of_messages(),
             own_pong: options.own_pong,
             holds: 0,

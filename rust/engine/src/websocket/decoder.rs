@@ -15,12 +15,13 @@ use super::violation::Violation;
 /// Reads the frames of one connection.
 #[derive(Debug)]
 pub struct Decoder {
-    max_message: usize,
+    max_message: u32,
     phase: Phase,
-    message: Message,
-    /// The payload of a control frame that did not come in one piece.
-    control: Vec<u8>,
+    /// Of the message that has begun. None between messages.
+    kind: Option<Kind>,
     is_discarding: bool,
+    /// Boxed: nearly always a message is one frame, and comes in one piece.
+    collected: Option<Box<Collected>>,
 }
 
 #[derive(Debug)]
@@ -33,13 +34,13 @@ enum Phase {
     Ended,
 }
 
-/// A message that is not complete.
+/// Payloads that are not complete.
 #[derive(Debug, Default)]
-struct Message {
-    /// None between messages.
-    kind: Option<Kind>,
-    bytes: Vec<u8>,
+struct Collected {
+    message: Vec<u8>,
     utf8: Utf8,
+    /// Of a control frame, which may come between the frames of a message.
+    control: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +85,8 @@ pub struct CloseFrame {
 impl Decoder {
     /// A decoder at the start of a connection. `max_message` bounds a message, all its fragments together.
     #[must_use]
-    pub fn new(max_message: usize) -> Self {
-        Self { max_message, phase: Phase::START, message: Message::default(), control: Vec::new(), is_discarding: false }
+    pub fn new(max_message: u32) -> Self {
+        Self { max_message, phase: Phase::START, kind: None, is_discarding: false, collected: None }
     }
 
     /// Reads up to the end of the next item and takes off its mask in place, so no byte may be shown twice.
@@ -103,19 +104,25 @@ impl Decoder {
     /// From here on messages are checked for their framing only, and neither kept nor returned.
     pub fn discard_messages(&mut self) {
         self.is_discarding = true;
-        self.message.bytes = Vec::new();
+        if let Some(collected) = &mut self.collected {
+            collected.message = Vec::new();
+        }
     }
 
     /// Bytes of memory held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.message.bytes.capacity() + self.control.capacity()
+        self.collected.as_ref().map_or(0, |collected| collected.message.capacity() + collected.control.capacity())
     }
 
     fn end(&mut self) {
         self.phase = Phase::Ended;
-        self.message = Message::default();
-        self.control = Vec::new();
+        self.end_message();
+    }
+
+    fn end_message(&mut self) {
+        self.kind = None;
+        self.collected = None;
     }
 
     #[inline]
@@ -154,9 +161,9 @@ impl Decoder {
     #[inline]
     fn read_head(&mut self, input: &[u8]) -> Result<Option<(FrameHead, usize)>, Violation> {
         let expected = Expected {
-            message_open: self.message.kind.is_some(),
-            received: self.message.bytes.len() as u64,
-            max_message: if self.is_discarding { u64::MAX } else { self.max_message as u64 },
+            message_open: self.kind.is_some(),
+            received: self.collected.as_ref().map_or(0, |collected| collected.message.len() as u64),
+            max_message: if self.is_discarding { u64::MAX } else { u64::from(self.max_message) },
         };
         let Phase::Head { bytes, length } = &mut self.phase else { return Ok(None) };
         let stored = usize::from(*length);
@@ -176,15 +183,15 @@ impl Decoder {
     fn take_piece(&mut self, head: &FrameHead, received: u64, piece: &mut [u8]) -> Result<(), Violation> {
         if head.opcode.is_control() {
             unmask(piece, head.mask, received);
-            self.control.extend_from_slice(piece);
+            self.collected.get_or_insert_default().control.extend_from_slice(piece);
             return Ok(());
         }
-        self.message.begin(head.opcode);
+        self.begin(head.opcode);
         if self.is_discarding {
             return Ok(());
         }
         unmask(piece, head.mask, received);
-        self.message.append(head, received, piece, self.max_message)
+        self.append(head, received, piece)
     }
 
     /// The payload ends with this piece, which may be all of it.
@@ -194,40 +201,67 @@ impl Decoder {
             unmask(piece, head.mask, received);
             return self.finish_control(head.opcode, piece).map(Some);
         }
-        self.message.begin(head.opcode);
+        self.begin(head.opcode);
         if self.is_discarding {
             if head.is_final {
-                self.message = Message::default();
+                self.end_message();
             }
             return Ok(None);
         }
         unmask(piece, head.mask, received);
         let is_whole = head.is_final && received == 0 && head.opcode != Opcode::Continuation;
         if is_whole {
-            let kind = self.message.kind.take();
+            let kind = self.kind.take();
             if kind == Some(Kind::Text) && std::str::from_utf8(piece).is_err() {
                 return Err(Violation::Utf8);
             }
             return Ok(kind.map(|kind| kind.item(Cow::Borrowed(piece))));
         }
-        self.message.append(head, received, piece, self.max_message)?;
+        self.append(head, received, piece)?;
         if !head.is_final {
             return Ok(None);
         }
-        let Message { kind, bytes, utf8 } = std::mem::take(&mut self.message);
+        let Collected { message, utf8, .. } = self.collected.take().map_or_else(Collected::default, |collected| *collected);
         if !utf8.is_complete() {
             return Err(Violation::Utf8);
         }
-        Ok(kind.map(|kind| kind.item(Cow::Owned(bytes))))
+        Ok(self.kind.take().map(|kind| kind.item(Cow::Owned(message))))
+    }
+
+    fn begin(&mut self, opcode: Opcode) {
+        match opcode {
+            Opcode::Text => self.kind = Some(Kind::Text),
+            Opcode::Binary => self.kind = Some(Kind::Binary),
+            _ => {}
+        }
+    }
+
+    fn append(&mut self, head: &FrameHead, received: u64, piece: &[u8]) -> Result<(), Violation> {
+        let Collected { message, utf8, .. } = &mut **self.collected.get_or_insert_default();
+        if self.kind == Some(Kind::Text) && !utf8.push(piece) {
+            return Err(Violation::Utf8);
+        }
+        let needed = message.len() + piece.len();
+        if needed > message.capacity() {
+            // Twice what has come, unless the end is known: the head was checked against the limit, so all of this fits a usize.
+            let most = if head.is_final { message.len() + (head.length - received) as usize } else { self.max_message as usize };
+            message.reserve_exact(needed.saturating_mul(2).min(most) - message.len());
+        }
+        message.extend_from_slice(piece);
+        Ok(())
     }
 
     fn finish_control<'i>(&mut self, opcode: Opcode, piece: &'i mut [u8]) -> Result<Item<'i>, Violation> {
-        let payload = if self.control.is_empty() {
-            Cow::Borrowed(&*piece)
-        } else {
-            self.control.extend_from_slice(piece);
-            Cow::Owned(std::mem::take(&mut self.control))
+        let payload = match &mut self.collected {
+            Some(collected) if !collected.control.is_empty() => {
+                collected.control.extend_from_slice(piece);
+                Cow::Owned(std::mem::take(&mut collected.control))
+            }
+            _ => Cow::Borrowed(&*piece),
         };
+        if self.kind.is_none() {
+            self.collected = None;
+        }
         Ok(match opcode {
             Opcode::Ping => Item::Ping(payload),
             Opcode::Pong => Item::Pong(payload),
@@ -250,30 +284,6 @@ impl Kind {
             Self::Text => Item::Text(payload),
             Self::Binary => Item::Binary(payload),
         }
-    }
-}
-
-impl Message {
-    fn begin(&mut self, opcode: Opcode) {
-        match opcode {
-            Opcode::Text => self.kind = Some(Kind::Text),
-            Opcode::Binary => self.kind = Some(Kind::Binary),
-            _ => {}
-        }
-    }
-
-    fn append(&mut self, head: &FrameHead, received: u64, piece: &[u8], max_message: usize) -> Result<(), Violation> {
-        if self.kind == Some(Kind::Text) && !self.utf8.push(piece) {
-            return Err(Violation::Utf8);
-        }
-        let needed = self.bytes.len() + piece.len();
-        if needed > self.bytes.capacity() {
-            // Twice what has come, unless the end is known: the head was checked against the limit, so all of this fits a usize.
-            let most = if head.is_final { self.bytes.len() + (head.length - received) as usize } else { max_message };
-            self.bytes.reserve_exact(needed.saturating_mul(2).min(most) - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(())
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Received<'i> {
 impl WebSocket {
     /// The state right after the handshake.
     #[must_use]
-    pub fn new(max_message: usize) -> Self {
+    pub fn new(max_message: u32) -> Self {
         Self { decoder: Decoder::new(max_message), state: State::Open }
     }
 

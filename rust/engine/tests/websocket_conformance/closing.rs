@@ -88,7 +88,7 @@ fn a_violation_after_our_close_ends_the_wait() {
 #[test]
 fn codes_and_reasons_of_the_server() {
     for code in -1..=70_000 {
-        let mut socket = WebSocket::new(MAX_MESSAGE);
+        let mut socket = WebSocket::new(MAX_MESSAGE as u32);
         let valid = (1000..5000).contains(&code) && ![1004, 1005, 1006, 1015].contains(&code);
         if valid {
             assert_eq!(socket.close(code, "r"), Ok(Some(server_close(code as u16, "r"))));
@@ -97,7 +97,7 @@ fn codes_and_reasons_of_the_server() {
             assert_eq!(socket.state(), State::Open, "a refused close leaves the connection open");
         }
     }
-    let mut socket = WebSocket::new(MAX_MESSAGE);
+    let mut socket = WebSocket::new(MAX_MESSAGE as u32);
     assert_eq!(socket.close(1000, &"x".repeat(124)), Err(InvalidClose::Reason));
     assert_eq!(socket.close(1000, &"é".repeat(62)), Err(InvalidClose::Reason));
     assert_eq!(socket.state(), State::Open);

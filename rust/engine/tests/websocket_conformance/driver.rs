@@ -39,7 +39,7 @@ pub(crate) struct Player {
 
 impl Player {
     pub(crate) fn new(max_message: usize) -> Self {
-        Self { socket: WebSocket::new(max_message), outcome: Outcome::default(), fed: 0 }
+        Self { socket: WebSocket::new(max_message as u32), outcome: Outcome::default(), fed: 0 }
     }
 
     /// One read of the socket.
