@@ -236,11 +236,11 @@
           (is (= [:going-away 1001 "Idle Timeout"] (endings events)))))))
   (testing ":ws-ping-interval"
     (let [events (ws/events)]
-      (raw/with-server [port (listening events) {:ws-ping-interval 50}]
+      (raw/with-server [port (listening events) {:ws-ping-interval 500}]
         (ws/with-socket [connection port]
           (ws/next-event events)
           (testing "pings, and a client that answers stays"
-            (dotimes [_ 5]
+            (dotimes [_ 3]
               (let [{:keys [type bytes]} (ws/read-frame connection)]
                 (is (= :ping type))
                 (ws/send-frame connection :pong bytes)))
