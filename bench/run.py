@@ -28,6 +28,9 @@ from quiet import alone
 from scenarios import SCENARIOS, LoadScenario
 from websocket_memory import idle_after_message
 
+# The same heap for every JVM under load, all of it touched before: else the growth of each, which ends
+# some minutes later, is part of the figures.
+LOAD_HEAP = ("-Xms1g", "-Xmx1g", "-XX:+AlwaysPreTouch")
 MEASURES = {
     "idle": memory.idle, "declared": memory.declared, "start": start.start,
     "ws-idle": partial(idle_after_message, 64),
@@ -72,7 +75,7 @@ def _measure(scenario, contestants: list[peers.Peer], arguments: argparse.Namesp
     if isinstance(scenario, LoadScenario):
         rounds = throughput.Rounds(arguments.rounds, arguments.seconds, arguments.warm_up,
                                    arguments.patience)
-        return throughput.run(scenario, contestants, rounds, java_options)
+        return throughput.run(scenario, contestants, rounds, LOAD_HEAP + java_options)
     results = {}
     for peer in contestants:
         results[peer] = MEASURES[scenario.measure](peer, java_options)
