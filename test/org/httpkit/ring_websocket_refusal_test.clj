@@ -102,9 +102,10 @@
                       (websocket/with-socket [socket port]
                         (websocket/send-frame socket type (byte-array (repeat size 120)))
                         (is (= [:on-open] (websocket/next-event events)))
-                        ;; A close at once might be answered before a callback on the pool has judged the message.
+                        ;; A close of the client's would be answered if it came before the server's.
                         (let [verdict (websocket/next-event events)]
-                          (websocket/send-close socket 1000 "")
+                          (when (= :on-message (first verdict))
+                            (websocket/send-close socket 1000 ""))
                           (let [[code] (websocket/read-close socket)]
                             [code (map first [verdict (websocket/next-event events)])])))))]
     (doseq [type [:text :binary]]
