@@ -163,9 +163,9 @@
   (LinkedBlockingQueue.))
 
 (defn note
-  "Puts the event into the queue."
+  "Puts the event into the queue, also on a thread that the server's stop interrupts."
   [^LinkedBlockingQueue events event]
-  (.put events event))
+  (.add events event))
 
 (defn next-event
   "Returns the next event, or `:timeout` if none comes."
