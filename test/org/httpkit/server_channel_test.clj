@@ -100,17 +100,19 @@
   (testing "ended by the server: within the call, once"
     (doseq [end [#(server/send! % "x") #(server/close %) #(do (server/send! % "x" false) (server/send! % "y" true))]]
       (let [statuses (atom [])
-            seen (atom nil)]
+            seen (promise)]
         (exchange (fn [ch]
                     (server/on-close ch #(do (swap! statuses conj %) (is (not (server/open? ch)))))
                     (end ch)
-                    (reset! seen @statuses)
-                    (server/close ch)))
-        (is (= [:server-close] @seen @statuses)))))
+                    (let [so-far @statuses]
+                      (server/close ch)
+                      (deliver seen [so-far @statuses]))))
+        ;; The client has its answer before the handler returns.
+        (is (= [[:server-close] [:server-close]] (raw/await-value seen))))))
   (testing "set too late: at once"
-    (let [status (atom nil)]
-      (exchange (fn [ch] (server/send! ch "x") (server/on-close ch #(reset! status %))))
-      (is (= :server-close @status))))
+    (let [status (promise)]
+      (exchange (fn [ch] (server/send! ch "x") (server/on-close ch #(deliver status %))))
+      (is (= :server-close (raw/await-value status)))))
   (testing "twice: refused"
     (exchange (fn [ch]
                 (server/on-close ch identity)
