@@ -28,7 +28,10 @@
 
 (def java-version (.feature (Runtime/version)))
 
-(def ^:private java (str (io/file (System/getProperty "java.home") "bin" "java")))
+(defn program
+  "Returns the path of a program of the JDK that this JVM is of, such as \"java\"."
+  [name]
+  (str (io/file (System/getProperty "java.home") "bin" name)))
 
 (def ^:private library-property "org.httpkit-rs.native-library")
 
@@ -50,9 +53,9 @@
   "Compiles `jvm.served` and all it needs, which a JVM then loads in half the time. Returns the directory."
   ^File []
   (let [directory (.toFile (Files/createTempDirectory "httpkit-rs-child" (make-array FileAttribute 0)))
-        program (pr-str `(binding [*compile-path* ~(str directory)] (compile '~'jvm.served)))
-        process (.start (doto (ProcessBuilder. ^List (vec (concat [java] (options)
-                                                                  ["-cp" (class-path [directory]) "clojure.main" "-e" program])))
+        form (pr-str `(binding [*compile-path* ~(str directory)] (compile '~'jvm.served)))
+        process (.start (doto (ProcessBuilder. ^List (vec (concat [(program "java")] (options)
+                                                                  ["-cp" (class-path [directory]) "clojure.main" "-e" form])))
                           (.redirectError ProcessBuilder$Redirect/INHERIT)))]
     (.addShutdownHook (Runtime/getRuntime) (Thread. ^Runnable #(run! io/delete-file (reverse (file-seq directory)))))
     (when-not (.waitFor process 60 TimeUnit/SECONDS)
@@ -83,7 +86,7 @@
   "Starts a JVM; returns a Closeable. `:options` are JVM options, `:before` directories in front of the class path."
   ^Closeable [& {jvm-options :options before :before}]
   (let [directory (temporary/directory)
-        command (concat [java] (options) jvm-options
+        command (concat [(program "java")] (options) jvm-options
                         ["-cp" (class-path (concat before [@compiled])) "clojure.main" "-m" "jvm.served"])
         builder (doto (ProcessBuilder. ^List (vec command))
                   (.directory directory)
@@ -160,6 +163,5 @@
 (defn global-references
   "Returns the number of JNI global references of the JVM."
   ^long [child]
-  (let [jcmd (str (io/file (System/getProperty "java.home") "bin" "jcmd"))
-        text (run jcmd (pid child) "Thread.print")]
+  (let [text (run (program "jcmd") (pid child) "Thread.print")]
     (Long/parseLong (second (re-find #"JNI global refs: (\d+)" text)))))

@@ -153,6 +153,11 @@
         (< deadline (System/currentTimeMillis)) false
         :else (do (Thread/yield) (recur))))))
 
+(defn await-client-gone
+  "Waits until the server knows that the client of the request has closed its connection; returns false if that takes too long."
+  [request]
+  (await-true #(string/includes? (str (:async-channel request)) "null")))
+
 (defmacro with-server
   "Runs the body with `port` bound to the port of a server with this handler and options, then stops the server."
   [[port handler options] & body]

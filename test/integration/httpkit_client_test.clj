@@ -5,6 +5,7 @@
   (:require [clojure.java.shell :refer [sh]]
             [clojure.string :as string]
             [clojure.test :refer [deftest is]]
+            [httpkit-rs.child :as child]
             [httpkit-rs.skip :refer [skip]])
   (:import (java.io File)))
 
@@ -28,9 +29,8 @@
 
 (deftest the-client-of-http-kits-jar
   (if-let [http-kit (System/getenv "HTTPKIT_CLASSPATH")]
-    (let [java (str (System/getProperty "java.home") File/separator "bin" File/separator "java")
-          class-path (str (System/getProperty "java.class.path") File/pathSeparator http-kit)
-          {:keys [exit out err]} (sh java "-XX:+IgnoreUnrecognizedVMOptions" "--enable-native-access=ALL-UNNAMED"
+    (let [class-path (str (System/getProperty "java.class.path") File/pathSeparator http-kit)
+          {:keys [exit out err]} (sh (child/program "java") "-XX:+IgnoreUnrecognizedVMOptions" "--enable-native-access=ALL-UNNAMED"
                                      "-cp" class-path "clojure.main" "-e" program)]
       (is (= 0 exit) err)
       (is (= "[200 \"/pathposted\" org.httpkit.BytesInputStream nil true true]" (string/trim out))))

@@ -4,7 +4,8 @@
             [httpkit-rs.child :as child]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.temporary :as temporary]
-            [jvm.load :as load]))
+            [jvm.load :as load]
+            [jvm.served :as served]))
 
 (set! *warn-on-reflection* true)
 
@@ -65,8 +66,7 @@
 (defn- ignores-interrupts?
   "A shell starts what runs in the background so, and JVMs inherit it."
   []
-  (let [[_ mask] (re-find #"SigIgn:\s+(\p{XDigit}+)" (child/run "cat" "/proc/self/status"))]
-    (.testBit (BigInteger. ^String mask 16) 1)))
+  (.testBit (BigInteger. ^String (served/status "SigIgn") 16) 1))
 
 (deftest signals
   (doseq [[signal code] (cond-> {"TERM" 143} (not (ignores-interrupts?)) (assoc "INT" 130))]

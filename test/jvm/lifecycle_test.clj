@@ -63,10 +63,8 @@
             released (if finish? (System/nanoTime) called)
             _ (when finish? (.countDown gate))
             text (raw/read-rest connection)
-            returned (quot (- (long (raw/await-value stopped)) released) 1000000)
-            deadline (+ (System/nanoTime) (* 1000000 (long raw/patience-millis)))]
-        (while (and (not finish?) (zero? (long @interrupts)) (< (System/nanoTime) deadline))
-          (Thread/onSpinWait))
+            returned (quot (- (long (raw/await-value stopped)) released) 1000000)]
+        (raw/await-true #(or finish? (pos? (long @interrupts))))
         {:closed closed :returned returned :text text :interrupts @interrupts}))))
 
 (deftest stop-lets-a-request-finish

@@ -67,8 +67,5 @@
 (defn await-answers
   "Waits until the clients have had so many answers."
   [{:keys [^AtomicLong answers]} number]
-  (let [deadline (+ (System/nanoTime) (* 1000000 (long raw/patience-millis)))]
-    (while (< (.get answers) (long number))
-      (when (< deadline (System/nanoTime))
-        (throw (ex-info "No load" {:answers (.get answers)})))
-      (Thread/onSpinWait))))
+  (when-not (raw/await-true #(<= (long number) (.get answers)))
+    (throw (ex-info "No load" {:answers (.get answers)}))))

@@ -1,6 +1,7 @@
 (ns load.child
   "A JVM in a process of its own: started, asked for its memory, and ended."
-  (:require [clojure.java.io :as io])
+  (:require [clojure.java.io :as io]
+            [httpkit-rs.child :as child])
   (:import (java.io BufferedReader Closeable)
            (java.lang ProcessBuilder$Redirect)
            (java.nio.file Files Path)
@@ -27,8 +28,7 @@
 (defn start
   "Starts `main`'s -main with the arguments, on this JVM's kind and class path; returns a Closeable with its `:port`."
   ^Closeable [main heap-mebibytes & arguments]
-  (let [java (str (io/file (System/getProperty "java.home") "bin" "java"))
-        command (concat [java] (java-options heap-mebibytes)
+  (let [command (concat [(child/program "java")] (java-options heap-mebibytes)
                         ["-cp" (System/getProperty "java.class.path") "clojure.main" "-m" (name main)] arguments)
         process (.start (doto (ProcessBuilder. ^List (vec command))
                           (.redirectError ProcessBuilder$Redirect/INHERIT)))

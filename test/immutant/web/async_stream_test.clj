@@ -380,7 +380,7 @@
       (serving/with-run [port (fn [request]
                                 (deliver entered true)
                                 (raw/await-value gone)
-                                (raw/await-true #(string/includes? (str (:async-channel request)) "null"))
+                                (raw/await-client-gone request)
                                 (async/as-channel request
                                                   :on-open (fn [_] (ws/note called :open))
                                                   :on-close (fn [_ _] (ws/note called :close))))]

@@ -173,7 +173,7 @@
           (doseq [connection connections]
             (raw/write connection (raw/request "GET" "/")))
           (is (raw/await-latch entered))
-          (while (> 5 (:requests (stats))) (Thread/onSpinWait))
+          (is (raw/await-true #(<= 5 (:requests (stats)))))
           (let [{:keys [status headers]} (raw/fetch port "GET" "/")]
             (is (= [503 "1"] [status (headers "retry-after")])))
           (is (= 1 (:refused (stats))))

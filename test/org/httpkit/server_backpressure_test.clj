@@ -129,7 +129,7 @@
           (let [progress (atom 0)
                 sending (future (send-until ch 0 (fn [result] (swap! progress inc) (false? result))))]
             ;; Either it waits by now or it will find the channel closed.
-            (while (zero? (long @progress)) (Thread/onSpinWait))
+            (is (raw/await-true #(pos? (long @progress))))
             (is (true? (server/close ch)))
             (is (number? (deref sending raw/patience-millis :timeout)))
             (is (= [:closed :server-close] (ws/next-event events))))))))

@@ -153,7 +153,7 @@
       (raw/with-server [port (fn [request]
                                (.countDown entered)
                                (raw/await-latch gone)
-                               (while (not (string/includes? (str (:async-channel request)) "null")) (Thread/onSpinWait))
+                               (raw/await-client-gone request)
                                (server/on-close (:async-channel request) #(deliver closed %))
                                {:body (:async-channel request)})
                         (raw/quiet log)]

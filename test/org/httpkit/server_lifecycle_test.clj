@@ -112,7 +112,7 @@
           (raw/write connection (raw/request "GET" "/"))
           (is (raw/await-latch entered))
           (let [stopped (future (raw/await-value (server/server-stop! server {:timeout 15000})))]
-            (while (not (refuses-connections? port)) (Thread/onSpinWait))
+            (is (raw/await-true #(refuses-connections? port)))
             (is (= :stopping (server/server-status server)))
             (is (nil? (server/server-stop! server)))
             (.countDown ^CountDownLatch gate)
@@ -205,7 +205,7 @@
       (raw/write connection (raw/request "GET" "/"))
       (let [^AsyncChannel channel (raw/await-value channel)
             stopped (future (raw/await-value (server/server-stop! server {:timeout 15000})))]
-        (while (not (refuses-connections? port)) (Thread/onSpinWait))
+        (is (raw/await-true #(refuses-connections? port)))
         (is (true? (server/send! channel "late")))
         (let [response (raw/read-response connection)]
           (is (= "late" (:body response)))

@@ -221,7 +221,7 @@
           (raw/await-value entered)
           (ws/send-close connection 1000 "")
           (is (= [1000 ""] (ws/read-close connection)))
-          (while (zero? (.size (.getQueue ^ThreadPoolExecutor pool))) (Thread/onSpinWait))
+          (is (raw/await-true #(pos? (.size (.getQueue ^ThreadPoolExecutor pool)))))
           (stop :timeout 0)
           (is (= [:normal 1000 ""] (endings events)))
           (deliver go-on true))))))

@@ -291,7 +291,7 @@
         (raw/with-server [port (fn [request]
                                  (deliver entered true)
                                  (raw/await-value gone)
-                                 (while (not (string/includes? (str (:async-channel request)) "null")) (Thread/onSpinWait))
+                                 (raw/await-client-gone request)
                                  (server/as-channel request {:on-close (fn [_ status] (ws/note events status))}))
                           {:dispatch dispatch}]
           (let [connection (raw/connect port)]

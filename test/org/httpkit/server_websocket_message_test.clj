@@ -235,7 +235,7 @@
             (raw/await-value entered)
             (apply ws/write-bytes talkative (repeat 199 (ws/frame :text "many")))
             (ws/send-text other "one")
-            (while (zero? (.size (.getQueue ^ThreadPoolExecutor pool))) (Thread/onSpinWait))
+            (is (raw/await-true #(pos? (.size (.getQueue ^ThreadPoolExecutor pool)))))
             (deliver go-on true)
             (let [heard (repeatedly 201 #(ws/next-event events))]
               (is (= {"many" 200 "one" 1} (frequencies heard)))

@@ -4,6 +4,7 @@
             [clojure.java.shell :as shell]
             [clojure.string :as string]
             [clojure.test :refer [deftest is testing use-fixtures]]
+            [httpkit-rs.child :as child]
             [httpkit-rs.skip :refer [skip]]
             [httpkit-rs.temporary :as temporary]))
 
@@ -14,7 +15,7 @@
 (defn- java-command
   "Returns the command line of a JVM that loads the library, with the system properties."
   [properties]
-  (concat [(str (io/file (System/getProperty "java.home") "bin" "java")) "-XX:TieredStopAtLevel=1"]
+  (concat [(child/program "java") "-XX:TieredStopAtLevel=1"]
           (for [[k v] properties] (str "-D" k "=" v))
           ["-cp" (System/getProperty "java.class.path") "clojure.main" "-e" program]))
 
