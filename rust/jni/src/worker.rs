@@ -5,13 +5,13 @@
 //! request right there), is served by a worker made for it alone.
 
 use std::cell::RefCell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Once;
 
 use httpkit_engine::{ExchangeId, Flow, Message, Request, Route};
 use jni::errors::{Error, Result};
 use jni::ids::JMethodID;
-use jni::objects::{JByteBuffer, JObject};
+use jni::objects::{JByteArray, JByteBuffer, JObject};
 use jni::refs::{Global, Reference};
 use jni::signature::{Primitive, ReturnType};
 use jni::{Env, sys};
@@ -144,22 +144,12 @@ impl Worker {
         let length = block.write(self.buffer.bytes_mut(), inline).map_err(|_| Error::IndexOutOfBounds)?;
         let (route, body) = (request.route, request.body);
         if inline || body.is_empty() {
-            if let (Some(function), Some(number)) = (up_calls::request(), self.number) {
-                let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
-                let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
-                // SAFETY: the arguments are those of `UpCalls.request`, worker and application are alive, and this is the thread
-                // of the worker. Java writes to the buffer meanwhile, and no Rust reference to it is alive.
-                let returned = unsafe {
-                    function(number, application.number, connection, exchange, length, sys::jint::from(route.to_wire()))
-                };
-                return result(returned);
-            }
-            return self.call(application, id, length, route, &JObject::null());
+            return self.call(application, id, length, route, None);
         }
         jvm::with_env(|env| {
             let array = env.new_byte_array(body.len())?;
             array.set_region(env, 0, signed(body))?;
-            self.call(application, id, length, route, &array)
+            self.call(application, id, length, route, Some(&array))
         })
     }
 
@@ -169,23 +159,13 @@ impl Worker {
         let kind = if message.in_place { kind | IN_PLACE } else { kind } | (message.number << NUMBER_SHIFT) as sys::jint;
         let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len()) {
             place.copy_from_slice(payload);
-            if let (Some(function), Some(number)) = (up_calls::message(), self.number) {
-                let length = sys::jint::try_from(payload.len()).map_err(|_| Error::IndexOutOfBounds)?;
-                let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
-                let route = sys::jint::from(message.route.to_wire());
-                // SAFETY: the arguments are those of `UpCalls.message`, worker and application are alive, and this is the thread
-                // of the worker. Java reads the buffer meanwhile, and no Rust reference to it is alive.
-                let returned = unsafe { function(number, application.number, connection, exchange, kind, length, route) };
-                result(returned)?
-            } else {
-                self.call_message(application, id, kind, payload.len(), message.route, &JObject::null())?
-            }
+            self.call_message(application, id, kind, payload.len(), message.route, None)?
         } else {
             // An array made here is filled with zeroes first, so that only what must be travels in one.
             jvm::with_env(|env| {
                 let array = env.new_byte_array(payload.len())?;
                 array.set_region(env, 0, signed(payload))?;
-                self.call_message(application, id, kind, payload.len(), message.route, &array)
+                self.call_message(application, id, kind, payload.len(), message.route, Some(&array))
             })?
         };
         Ok(if returned == HOLD { Flow::Hold } else { Flow::GoOn })
@@ -196,17 +176,32 @@ impl Worker {
         self.buffer.bytes_mut().get(..length)
     }
 
-    /// `Worker.request` through JNI, made without the bookkeeping of `Env`.
-    fn call(&mut self, application: &Callee, id: ExchangeId, length: usize, route: Route, body: &JObject<'_>) -> Result<usize> {
+    /// `Worker.request`: by a function if Java has made one and no array goes along, else through JNI without the bookkeeping of `Env`.
+    fn call(
+        &mut self,
+        application: &Callee,
+        id: ExchangeId,
+        length: usize,
+        route: Route,
+        body: Option<&JByteArray<'_>>,
+    ) -> Result<usize> {
+        let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
+        let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
+        let route = sys::jint::from(route.to_wire());
+        if let (Some(function), Some(number), None) = (up_calls::request(), self.number, body) {
+            // SAFETY: the arguments are those of `UpCalls.request`, worker and application are alive, and this is the thread of the
+            // worker. Java uses the buffer meanwhile, and no Rust reference to it is alive.
+            return result(unsafe { function(number, application.number, connection, exchange, length, route) });
+        }
         let arguments = [
             sys::jvalue { l: application.object.as_raw() },
-            sys::jvalue { j: id.connection as sys::jlong },
-            sys::jvalue { i: id.exchange as sys::jint },
-            sys::jvalue { i: sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)? },
-            sys::jvalue { i: sys::jint::from(route.to_wire()) },
-            sys::jvalue { l: body.as_raw() },
+            sys::jvalue { j: connection },
+            sys::jvalue { i: exchange },
+            sys::jvalue { i: length },
+            sys::jvalue { i: route },
+            sys::jvalue { l: body.map_or(ptr::null_mut(), |array| array.as_raw()) },
         ];
-        // SAFETY: the id and the arguments are those of `int Worker.request(Application, long, int, int, int, byte[])`.
+        // SAFETY: the id and the arguments are those of `int Worker.requestByJni(Application, long, int, int, int, byte[])`.
         unsafe { self.call_int(self.classes.worker_request, &arguments) }
     }
 
@@ -218,18 +213,26 @@ impl Worker {
         kind: sys::jint,
         length: usize,
         route: Route,
-        body: &JObject<'_>,
+        body: Option<&JByteArray<'_>>,
     ) -> Result<usize> {
+        let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
+        let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
+        let route = sys::jint::from(route.to_wire());
+        if let (Some(function), Some(number), None) = (up_calls::message(), self.number, body) {
+            // SAFETY: the arguments are those of `UpCalls.message`, worker and application are alive, and this is the thread of the
+            // worker. Java uses the buffer meanwhile, and no Rust reference to it is alive.
+            return result(unsafe { function(number, application.number, connection, exchange, kind, length, route) });
+        }
         let arguments = [
             sys::jvalue { l: application.object.as_raw() },
-            sys::jvalue { j: id.connection as sys::jlong },
-            sys::jvalue { i: id.exchange as sys::jint },
+            sys::jvalue { j: connection },
+            sys::jvalue { i: exchange },
             sys::jvalue { i: kind },
-            sys::jvalue { i: sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)? },
-            sys::jvalue { i: sys::jint::from(route.to_wire()) },
-            sys::jvalue { l: body.as_raw() },
+            sys::jvalue { i: length },
+            sys::jvalue { i: route },
+            sys::jvalue { l: body.map_or(ptr::null_mut(), |array| array.as_raw()) },
         ];
-        // SAFETY: the id and the arguments are those of `int Worker.message(Application, long, int, int, int, int, byte[])`.
+        // SAFETY: the id and the arguments are those of `int Worker.messageByJni(Application, long, int, int, int, int, byte[])`.
         unsafe { self.call_int(self.classes.worker_message, &arguments) }
     }
 

@@ -24,6 +24,8 @@ public abstract class Application {
     public static final int MESSAGE_BROKEN = 8;
     public static final int MESSAGE_PING = 9;
     public static final int MESSAGE_PONG = 10;
+    /** The bits of a message's kind that are its opcode. */
+    public static final int MESSAGE_OPCODE = 0xf;
     /** In the kind of a message: its callback is to run on this thread. */
     public static final int MESSAGE_IN_PLACE = 0x10;
     /** The rest of a kind, shifted by so many bits, is the number of the message on its connection, from 0 and modulo 2^24. */
@@ -48,16 +50,15 @@ public abstract class Application {
     public static final int CLOSED_IDLE = 5;
 
     private final ClassLoader classLoader;
-    private final int number = UpCalls.add(this);
 
     /** Captures the class loader the application is started with; handlers see it as their context class loader. */
     protected Application(ClassLoader classLoader) {
         this.classLoader = classLoader;
     }
 
-    /** Returns the number under which {@link UpCalls} find this application. */
+    /** Returns the number under which {@link UpCalls} find this application from now on. */
     final int number() {
-        return number;
+        return UpCalls.add(this);
     }
 
     /** Returns the context class loader handlers run with. */

@@ -58,7 +58,6 @@ final class UpCalls {
             Native.upCalls(function(request), function(message));
         } catch (ReflectiveOperationException | RuntimeException | LinkageError unavailable) {
             // Then they stay with JNI. Nobody has to know: it is as right, and this JVM may forbid the other on purpose.
-            return;
         }
     }
 
@@ -115,7 +114,6 @@ final class UpCalls {
             failure.printStackTrace();
         } catch (Throwable another) {
             // No memory, or no stack, to say so.
-            return THROWN;
         }
         return THROWN;
     }

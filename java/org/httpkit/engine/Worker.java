@@ -23,7 +23,6 @@ public final class Worker {
     private static final Set<Worker> ALL = Collections.newSetFromMap(new WeakHashMap<>());
 
     private static final int INITIAL_TEXT = 1024;
-    private static final int MESSAGE_KIND = 0xf;
     private static final Object INTERRUPTING = new Object();
     private static final Object INTERRUPTED = new Object();
     private static final VarHandle RUNNING;
@@ -96,7 +95,7 @@ public final class Worker {
     }
 
     private Object payload(int kind, int length, byte[] body) {
-        boolean isText = (kind & MESSAGE_KIND) == Application.MESSAGE_TEXT;
+        boolean isText = (kind & Application.MESSAGE_OPCODE) == Application.MESSAGE_TEXT;
         if (body != null) {
             return isText ? new String(body, 0, length, UTF_8) : body;
         }

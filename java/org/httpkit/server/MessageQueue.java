@@ -24,7 +24,6 @@ abstract class MessageQueue implements ServerTask {
     private static final int LOW_WATER = 256 * 1024;
     /** How many messages one channel has delivered before the pool's other tasks get their turn. */
     private static final int TURN = 32;
-    private static final int OPCODE = 0xf;
     private static final int NUMBER = 0xffffff;
     private static final int NOT_ENDED = -1;
 
@@ -80,7 +79,7 @@ abstract class MessageQueue implements ServerTask {
 
     /** Takes a message. Returns {@code Application.GO_ON} or {@code HOLD}. */
     final int accept(Worker worker, int kind, int route, Object payload, int length) {
-        int opcode = kind & OPCODE;
+        int opcode = kind & Application.MESSAGE_OPCODE;
         int number = kind >>> Application.MESSAGE_NUMBER_SHIFT;
         Dispatcher dispatcher = application().dispatcher();
         int answer = Application.GO_ON;
