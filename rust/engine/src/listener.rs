@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::config::{Listen, ServerConfig};
 use crate::connection::{Connection, Drive, Transport};
 use crate::remote_address::Address;
+use crate::runtime::{self, Place};
 use crate::server::ServerState;
 
 /// The pause after EMFILE and its like: descriptors come back when connections end, not by asking again at once.
@@ -42,7 +43,7 @@ enum ListenSocket {
 }
 
 impl Listener {
-    /// Binds and listens. Returns the port of a TCP listener. Must run inside the runtime.
+    /// Binds and listens. Returns the port of a TCP listener. Must run inside a reactor.
     pub(crate) fn bind(config: &ServerConfig) -> io::Result<(Self, Option<u16>)> {
         let (socket, port) = match &config.listen {
             Listen::Tcp { address, port, dual_stack } => {
@@ -71,7 +72,7 @@ impl Listener {
         }
     }
 
-    /// The next connection; `None` once the listener is closed.
+    /// The next connection, in the listener's own reactor; `None` once the listener is closed.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<(Transport, Address)>>> {
         let mut inner = self.inner.lock();
         let accepted = match &inner.socket {
@@ -140,21 +141,17 @@ pub(crate) async fn accept_forever(server: Arc<ServerState>) {
         while !server.has_room() && !server.is_draining() {
             server.room.notified().await;
         }
-        match std::future::poll_fn(|context| server.listener.poll_accept(context)).await {
-            None => return,
-            Some(Ok((transport, peer))) => {
-                if server.connection_begins() {
-                    count = count.wrapping_add(1);
-                    begin(&server, transport, peer, count);
-                }
-            }
+        let Some(accepted) = std::future::poll_fn(|context| server.listener.poll_accept(context)).await else { return };
+        count = count.wrapping_add(1);
+        match accepted.and_then(|(transport, peer)| begin(&server, transport, peer, count)) {
+            Ok(()) => {}
             // The client was gone before it was accepted, or a signal came: nothing is wrong with the listener.
-            Some(Err(error))
+            Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
                 ) => {}
-            Some(Err(error)) => {
+            Err(error) => {
                 if reported.is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
                     reported = Some(Instant::now());
                     server.application.accept_failed(&error);
@@ -165,14 +162,23 @@ pub(crate) async fn accept_forever(server: Arc<ServerState>) {
     }
 }
 
-fn begin(server: &Arc<ServerState>, transport: Transport, peer: Address, count: u32) {
+/// Gives a connection to a reactor.
+fn begin(server: &Arc<ServerState>, mut transport: Transport, peer: Address, count: u32) -> io::Result<()> {
     if let Transport::Tcp(stream) = &transport {
         // Answers leave whole; waiting for an acknowledgement (Nagle) would only delay the second of two.
         let _ = stream.set_nodelay(true);
     }
-    let connection = Connection::open(server, transport, peer, count);
-    if server.is_draining() {
-        connection.drain();
+    let Some((place, reactor)) = Place::take() else { return Ok(()) };
+    if reactor.number() != runtime::here().reactor {
+        let _context = reactor.enter();
+        transport = transport.register_again()?;
     }
-    tokio::spawn(Drive::new(connection));
+    if server.connection_begins() {
+        let connection = Connection::open(server, transport, peer, place, count);
+        if server.is_draining() {
+            connection.drain();
+        }
+        reactor.spawn(Drive::new(connection));
+    }
+    Ok(())
 }

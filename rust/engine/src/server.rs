@@ -69,8 +69,8 @@ impl Server {
     /// [`StartError`] if the address cannot be bound; nothing is left behind.
     pub fn start(config: ServerConfig, application: Arc<dyn Application>) -> Result<Self, StartError> {
         let fail = |source| StartError { address: describe(&config.listen), source };
-        let runtime = runtime::get().map_err(fail)?;
-        let _context = runtime.enter();
+        let reactor = runtime::first().map_err(fail)?;
+        let _context = reactor.enter();
         let (listener, port) = Listener::bind(&config).map_err(fail)?;
         let timeouts = config.timeouts;
         [timeouts.header, timeouts.body, timeouts.write, timeouts.keep_alive].into_iter().for_each(runtime::sweep_for);
@@ -86,7 +86,7 @@ impl Server {
             drained: AtomicBool::new(false),
             room: Notify::new(),
         });
-        runtime.spawn(listener::accept_forever(Arc::clone(&state)));
+        reactor.spawn(listener::accept_forever(Arc::clone(&state)));
         Ok(Self { state, port })
     }
 

@@ -176,6 +176,22 @@ fn a_client_that_leaves_during_a_slow_call_is_noticed() {
 }
 
 #[test]
+fn a_call_that_computes_for_long_holds_nobody_up() {
+    let (fixture, _turn) = fixture();
+    let mut slow: Vec<_> = (1..=2).map(|number| (number, fixture.connect())).collect();
+    for (number, client) in &mut slow {
+        client.send(requests(&[&format!("/compute/{number}")]));
+        fixture.app.held(*number);
+        rescued(&fixture, *number as u64);
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+    for (number, client) in &mut slow {
+        fixture.app.release(*number as u64);
+        assert_eq!(client.response().text(), format!("/compute/{number}"));
+    }
+}
+
+#[test]
 fn more_slow_calls_than_threads_hold_up_nobody_else() {
     let (fixture, _turn) = fixture();
     let cores = std::thread::available_parallelism().unwrap().get();

@@ -32,6 +32,7 @@ use crate::http1::Http1;
 use crate::proxy::Proxied;
 use crate::registry;
 use crate::remote_address::Address;
+use crate::runtime::Place;
 use crate::server::ServerState;
 use crate::stats::Counter;
 use crate::websocket::CloseCode;
@@ -72,6 +73,8 @@ pub(crate) struct State {
     /// The number of the task that drives the connection; tasks of another number let it be.
     driver: u32,
     notices: Notices,
+    /// Held until the connection is forgotten.
+    _place: Place,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +113,13 @@ struct Notices {
 
 impl Connection {
     /// Enters a new connection into the registry.
-    pub(crate) fn open(server: &Arc<ServerState>, transport: Transport, peer: Address, shard_hint: u32) -> Arc<Self> {
+    pub(crate) fn open(
+        server: &Arc<ServerState>,
+        transport: Transport,
+        peer: Address,
+        place: Place,
+        shard_hint: u32,
+    ) -> Arc<Self> {
         let waiting = Waiting::Head;
         registry::insert(shard_hint, |id| {
             Arc::new(Self {
@@ -134,6 +143,7 @@ impl Connection {
                     handover: Handover::default(),
                     driver: 0,
                     notices: Notices::default(),
+                    _place: place,
                 }),
             })
         })

@@ -18,6 +18,14 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Leaves the poller it is registered with for that of the reactor this thread has entered.
+    pub(crate) fn register_again(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Self::Unix(stream) => Self::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
+    }
+
     /// Reads once. `poll_read`, not readiness followed by `try_read`: a short read tells tokio that the socket is drained, which
     /// saves the read that would say so with EAGAIN (0.4 microseconds a request).
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -1,11 +1,16 @@
 //! The calls that run in place: one slot a runtime thread, written by that thread and watched by the monitor.
 
+use once_cell::sync::OnceCell;
+
 use super::spares::Spares;
+use super::watched::{Activity, Watched};
 use crate::sync::{AtomicU64, Ordering};
 
 /// Set in a slot by the monitor when it has released a spare for the call.
 const RESCUED: u64 = 1 << 63;
 const IDLE: u64 = 0;
+/// A runnable thread is held up by its call once it has computed for so long after the budget.
+const COMPUTES_MICROS: u64 = 250;
 
 /// The state of one runtime thread. On a cache line of its own: the thread writes it for every request.
 #[derive(Debug)]
@@ -15,11 +20,23 @@ pub(crate) struct Slot {
     call: AtomicU64,
     /// The connection it runs for.
     connection: AtomicU64,
+    thread: OnceCell<Watched>,
+    /// The monitor's: the late call it has seen last, and what CPU time the thread had used then.
+    seen: AtomicU64,
+    seen_cpu: AtomicU64,
 }
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        Self { call: AtomicU64::new(IDLE), connection: AtomicU64::new(0) }
+        let [call, connection, seen, seen_cpu] = std::array::from_fn(|_| AtomicU64::new(IDLE));
+        Self { call, connection, thread: OnceCell::new(), seen, seen_cpu }
+    }
+
+    /// The current thread is the one whose calls this is about.
+    pub(super) fn enlist(&self) {
+        if let Some(thread) = Watched::current() {
+            let _ = self.thread.set(thread);
+        }
     }
 
     /// A call begins on this thread.
@@ -40,6 +57,20 @@ impl Slot {
         let call = self.call.load(Ordering::Acquire);
         let is_overdue = call != IDLE && call & RESCUED == 0 && now_micros > call;
         is_overdue.then(|| Overdue { call, connection: self.connection.load(Ordering::Relaxed) })
+    }
+
+    /// Whether the overdue call holds its thread up, or the thread only waits for a core.
+    pub(super) fn is_held_up(&self, overdue: Overdue) -> bool {
+        match self.thread.get().map_or(Activity::Blocked, Watched::activity) {
+            Activity::Blocked => true,
+            Activity::Runnable { cpu_micros } => {
+                let is_new = self.seen.swap(overdue.call, Ordering::Relaxed) != overdue.call;
+                if is_new {
+                    self.seen_cpu.store(cpu_micros, Ordering::Relaxed);
+                }
+                cpu_micros.saturating_sub(self.seen_cpu.load(Ordering::Relaxed)) >= COMPUTES_MICROS
+            }
+        }
     }
 
     /// Releases a spare thread for the call. The spare goes first: a call marked before there is one would have a thread park for

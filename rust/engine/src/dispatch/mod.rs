@@ -9,6 +9,7 @@ mod doze;
 mod monitor;
 mod predictor;
 mod spares;
+mod watched;
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,11 @@ pub(crate) use self::{calls::Rescue, doze::Doze};
 use crate::runtime;
 use crate::stats::{Counter, Stats};
 
-/// Threads beyond one a core that can take over from one held up. Each costs a thread of the JVM; with none left every request goes to the pool.
-pub(crate) const SPARE_THREADS: usize = 8;
+/// Threads of the process, beyond one a core, that can take over from one held up. Each costs a thread of the JVM; with none left in
+/// a reactor all its requests go to the pool.
+const SPARE_THREADS: usize = 8;
+/// Of them for each reactor, at least.
+const LEAST_SPARES: usize = 2;
 
 /// Where a server's handlers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,21 +42,34 @@ pub enum Dispatch {
     Adaptive,
 }
 
-/// The dispatch state of the process: one runtime, one table, whatever the number of servers.
+/// The threads of one reactor.
+#[derive(Debug)]
+struct Crew {
+    slots: Vec<Slot>,
+    spares: Spares,
+}
+
+/// The dispatch state of the process: one table, whatever the number of servers.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     predictor: Predictor,
-    slots: Vec<Slot>,
-    spares: Spares,
+    /// One for each reactor.
+    crews: Vec<Crew>,
     monitor: Monitor,
     epoch: Instant,
 }
 
-static DISPATCHER: Lazy<Dispatcher> = Lazy::new(|| Dispatcher::new(cores() + SPARE_THREADS));
+static DISPATCHER: Lazy<Dispatcher> = Lazy::new(Dispatcher::new);
 
-/// Runtime threads that may be active at once.
+/// Reactors, and so runtime threads that may be active at once. Read once: a container's share may change, their number does not.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: Lazy<usize> = Lazy::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+    *CORES
+}
+
+/// Spare threads of each reactor.
+pub(crate) fn spare_threads() -> usize {
+    SPARE_THREADS.div_ceil(cores()).max(LEAST_SPARES)
 }
 
 /// The dispatcher of the process.
@@ -74,7 +91,7 @@ impl Drop for InPlace<'_> {
     fn drop(&mut self) {
         if self.slot.is_some_and(Slot::end) {
             // A spare took over: one thread has to wait again.
-            runtime::park_one();
+            runtime::park_one(runtime::here().reactor);
         }
         let quick = self.dispatcher.now_micros() <= self.deadline;
         if !quick {
@@ -84,31 +101,38 @@ impl Drop for InPlace<'_> {
     }
 }
 
+impl Crew {
+    fn new() -> Self {
+        Self { slots: (0..=spare_threads()).map(|_| Slot::new()).collect(), spares: Spares::new() }
+    }
+}
+
 impl Dispatcher {
-    fn new(threads: usize) -> Self {
+    fn new() -> Self {
         Self {
             predictor: Predictor::new(),
-            slots: (0..threads).map(|_| Slot::new()).collect(),
-            spares: Spares::new(),
+            crews: (0..cores()).map(|_| Crew::new()).collect(),
             monitor: Monitor::default(),
             epoch: Instant::now(),
         }
     }
 
-    /// Whether a request runs in place. With no spare left none does: one active thread always remains.
+    /// Whether a request on this thread runs in place. With no spare left none does: each reactor keeps one active thread.
     pub(crate) fn is_in_place(&self, dispatch: Dispatch, route: Route) -> bool {
-        match dispatch {
+        let may = match dispatch {
             Dispatch::Pool => false,
-            Dispatch::InPlace => self.spares.available() > 0,
-            Dispatch::Adaptive => self.predictor.is_quick(route) && self.spares.available() > 0,
-        }
+            Dispatch::InPlace => true,
+            Dispatch::Adaptive => self.predictor.is_quick(route),
+        };
+        may && self.spares(runtime::here().reactor).available() > 0
     }
 
     /// A call in place begins on this thread.
     pub(crate) fn begin<'a>(&'a self, connection: u64, route: Route, budget: Duration, stats: &'a Stats) -> InPlace<'a> {
         let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX >> 2);
         let deadline = self.now_micros().saturating_add(budget);
-        let slot = self.slots.get(runtime::thread_number());
+        let here = runtime::here();
+        let slot = self.crews[here.reactor].slots.get(here.thread);
         if let Some(slot) = slot {
             slot.begin(deadline, connection);
             self.monitor.wake();
@@ -121,8 +145,17 @@ impl Dispatcher {
         self.predictor.observe(route, quick);
     }
 
-    pub(crate) fn spares(&self) -> &Spares {
-        &self.spares
+    /// The current thread is ready to run calls.
+    pub(crate) fn enlist(&self) {
+        let here = runtime::here();
+        if let Some(slot) = self.crews[here.reactor].slots.get(here.thread) {
+            slot.enlist();
+        }
+    }
+
+    /// The spares of a reactor.
+    pub(crate) fn spares(&self, reactor: usize) -> &Spares {
+        &self.crews[reactor].spares
     }
 
     fn now_micros(&self) -> u64 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 
 use super::Dispatcher;
-use super::calls::Rescue;
+use super::calls::{Overdue, Rescue, Slot};
 use super::doze::Doze;
 use crate::{registry, runtime};
 
@@ -78,19 +78,25 @@ impl Dispatcher {
     fn look(&self) -> bool {
         let now = self.now_micros();
         let mut busy = false;
-        for slot in &self.slots {
-            busy |= slot.is_busy();
-            if let Some(overdue) = slot.overdue(now) {
-                let rescue = slot.rescue(overdue, &self.spares);
-                if rescue == Rescue::TooLate {
-                    runtime::park_one();
-                } else if let Some(connection) = registry::get(overdue.connection) {
-                    if let Some(drive) = connection.overdue(rescue == Rescue::Released) {
-                        runtime::spawn(drive);
-                    }
+        for (reactor, crew) in self.crews.iter().enumerate() {
+            for slot in &crew.slots {
+                busy |= slot.is_busy();
+                if let Some(overdue) = slot.overdue(now).filter(|&overdue| slot.is_held_up(overdue)) {
+                    self.help(reactor, slot, overdue);
                 }
             }
         }
         busy
+    }
+    /// Has a spare take over from a call that is over its budget.
+    fn help(&self, reactor: usize, slot: &Slot, overdue: Overdue) {
+        let rescue = slot.rescue(overdue, self.spares(reactor));
+        if rescue == Rescue::TooLate {
+            runtime::park_one(reactor);
+        } else if let Some(connection) = registry::get(overdue.connection) {
+            if let Some(drive) = connection.overdue(rescue == Rescue::Released) {
+                runtime::spawn(reactor, drive);
+            }
+        }
     }
 }

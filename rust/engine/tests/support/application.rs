@@ -159,6 +159,14 @@ impl Application for App {
                 assert_ne!(mode, "/block-panic", "a fault of the application");
                 exchange.respond(head(200), uri.as_bytes())
             }
+            // The same, but computes all the while.
+            "/compute" => {
+                self.note(|log| log.held.push(exchange.id()));
+                while !self.lock().released.contains(&number) {
+                    std::hint::spin_loop();
+                }
+                exchange.respond(head(200), uri.as_bytes())
+            }
             "/stream" => stream(exchange, length),
             "/file" => exchange.respond_file(head(200), file_of(length), number),
             "/source" => exchange.respond_source(head(200), Box::new(Source { left: number, breaks_at: 0 })),
