@@ -23,7 +23,9 @@ public final class RequestReader {
     /** A block bigger than this is rare; its copy is not kept. */
     private static final int KEPT_BLOCK = 64 * 1024;
 
+    private final HeaderMaps headerMaps = new HeaderMaps();
     private byte[] block = new byte[INITIAL_BLOCK];
+    private int blockLength;
     private byte[] body;
     private int flags;
     private int route;
@@ -31,8 +33,6 @@ public final class RequestReader {
     private int afterUri;
     private String uri;
     private Integer port = 80;
-    private String contentType;
-    private boolean lengthDeclared;
 
     /** Takes the next request: {@code length} bytes of block in the buffer, and its body if that travels apart. */
     public void read(ByteBuffer buffer, int length, int routeNumber, byte[] separateBody) {
@@ -41,6 +41,7 @@ public final class RequestReader {
         }
         buffer.clear();
         buffer.get(block, 0, length);
+        blockLength = length;
         body = separateBody;
         route = routeNumber;
         method = block[Wire.REQUEST_METHOD];
@@ -116,12 +117,15 @@ public final class RequestReader {
             remoteAddress = text(at, length);
             at += length;
         }
-        contentType = null;
-        lengthDeclared = false;
-        int count = Wire.getUnsignedShort(block, Wire.REQUEST_HEADER_COUNT);
-        Object[] fields = new Object[2 * count];
-        at = headers(at, fields);
-        byte[] content = content(at);
+        int contentLength = Wire.getInt(block, Wire.REQUEST_BODY_LENGTH);
+        boolean isInline = (flags & Wire.FLAG_BODY_INLINE) != 0;
+        int afterHeaders = isInline ? blockLength - contentLength : blockLength;
+        HeaderMaps.Entry headers = headerMaps.find(block, at, afterHeaders);
+        if (headers == null) {
+            headers = headerMaps.keep(block, at, afterHeaders, headers(at));
+        }
+        byte[] content = contentLength == 0 ? null : isInline ? Arrays.copyOfRange(block, afterHeaders, blockLength) : body;
+        String contentType = headers.contentType;
         String charset = contentType == null ? null : ContentType.charset(contentType);
         int serverPort = Wire.getInt(block, Wire.REQUEST_SERVER_PORT);
         if (spec && serverName == null) {
@@ -133,12 +137,11 @@ public final class RequestReader {
         if (port != serverPort) {
             port = serverPort;
         }
-        Object contentLength = spec && !lengthDeclared ? null : content == null ? 0 : content.length;
         // What handlers and routers read most comes first: an array map is searched from the front.
         return new PersistentArrayMap(new Object[] {
             Keywords.REQUEST_METHOD, Wire.METHOD_KEYWORDS[method],
             Keywords.URI, spec ? path(uri) : uri,
-            Keywords.HEADERS, headerMap(count, fields),
+            Keywords.HEADERS, headers.map,
             Keywords.BODY, content == null ? null : new BytesInputStream(content, content.length),
             Keywords.QUERY_STRING, query,
             Keywords.ASYNC_CHANNEL, channel,
@@ -149,13 +152,17 @@ public final class RequestReader {
             Keywords.REMOTE_ADDR, spec && remoteAddress == null ? "" : remoteAddress,
             Keywords.PROTOCOL, isHttp11() ? "HTTP/1.1" : "HTTP/1.0",
             Keywords.CONTENT_TYPE, spec || charset == null ? contentType : ContentType.withoutParameters(contentType),
-            Keywords.CONTENT_LENGTH, contentLength,
+            Keywords.CONTENT_LENGTH, spec && !headers.lengthDeclared ? null : (Integer) contentLength,
             Keywords.CHARACTER_ENCODING, charset == null && !spec ? "utf8" : charset,
             Keywords.START_TIME, startTime,
         });
     }
 
-    private int headers(int start, Object[] fields) {
+    private HeaderMaps.Entry headers(int start) {
+        int count = Wire.getUnsignedShort(block, Wire.REQUEST_HEADER_COUNT);
+        Object[] fields = new Object[2 * count];
+        String contentType = null;
+        boolean lengthDeclared = false;
         int at = start;
         for (int i = 0; i < fields.length; i += 2) {
             int index = block[at++] & 0xff;
@@ -176,11 +183,8 @@ public final class RequestReader {
                 lengthDeclared = true;
             }
         }
-        return at;
-    }
-
-    private static IPersistentMap headerMap(int count, Object[] fields) {
-        return count <= ARRAY_MAP_HEADERS ? new PersistentArrayMap(fields) : PersistentHashMap.create(fields);
+        IPersistentMap map = count <= ARRAY_MAP_HEADERS ? new PersistentArrayMap(fields) : PersistentHashMap.create(fields);
+        return new HeaderMaps.Entry(map, contentType, lengthDeclared);
     }
 
     /** Returns the path of a request target, which in absolute-form (RFC 9112 section 3.2.2) is a whole URI. */
@@ -191,14 +195,6 @@ public final class RequestReader {
         }
         int slash = target.indexOf('/', authority + 3);
         return slash < 0 ? "/" : target.substring(slash);
-    }
-
-    private byte[] content(int at) {
-        int length = Wire.getInt(block, Wire.REQUEST_BODY_LENGTH);
-        if (length == 0) {
-            return null;
-        }
-        return (flags & Wire.FLAG_BODY_INLINE) != 0 ? Arrays.copyOfRange(block, at, at + length) : body;
     }
 
     private String text(int at, int length) {

@@ -105,6 +105,28 @@
     (is (= (:headers (first requests)) (:headers (last requests))))
     (is (= {} (:headers (second requests))))))
 
+(deftest headers-that-come-again
+  (let [^bytes block (vector-bytes "request-inline-body")
+        buffer (ByteBuffer/allocateDirect 65536)
+        reader (RequestReader.)
+        request (fn [^bytes bytes]
+                  (doto (.clear buffer) (.put bytes))
+                  (.read reader buffer (alength bytes) 7 nil)
+                  (update (.ringRequest reader nil 0) :body slurp))
+        again (vec (repeatedly 3 #(request block)))
+        changed (fn [at] (doto (aclone block) (aset at (unchecked-byte (int \z)))))
+        place (fn [text] (string/index-of (String. block "ISO-8859-1") ^String text))
+        others (mapv (comp request changed place) ["a=1" "1; b=2" "XMLHttp" "name=value"])]
+    (testing "a map is shared by equal headers"
+      (is (= 1 (count (set again))))
+      (is (identical? (:headers (again 1)) (:headers (again 2)))))
+    (testing "and only by those"
+      (is (= ["z=1; b=2" "a=z; b=2" "a=1; b=2" "a=1; b=2"] (map #(get-in % [:headers "cookie"]) others)))
+      (is (= ["XMLHttpRequest" "XMLHttpRequest" "zMLHttpRequest" "XMLHttpRequest"]
+             (map #(get-in % [:headers "x-requested-with"]) others)))
+      (is (= "zame=value" (subs (:body (others 3)) 0 10)))
+      (is (identical? (:headers (again 2)) (:headers (others 3)))))))
+
 (defn- written ^bytes [write]
   (let [writer (ResponseWriter/acquire)]
     (write writer)
