@@ -49,6 +49,9 @@ public final class ResponseWriter {
     private int headerCount;
     private long handlerLength;
     private String contentType;
+    /** Null in a writer that serves one response. */
+    private KnownTexts names;
+    private KnownTexts values;
 
     ResponseWriter() {
     }
@@ -72,6 +75,10 @@ public final class ResponseWriter {
     /** Gives the writer back. */
     public void release() {
         if (block.length <= KEPT_BLOCK && !VirtualThreads.isCurrent()) {
+            if (names == null) {
+                names = new KnownTexts();
+                values = new KnownTexts();
+            }
             KEPT.set(this);
         }
     }
@@ -212,6 +219,22 @@ public final class ResponseWriter {
         if (++headerCount > 0xffff) {
             throw new IllegalArgumentException("More than 65535 HTTP header lines");
         }
+        if (!known(names, name)) {
+            int start = length;
+            name(name);
+            learn(names, name, start);
+        }
+        ensure(4);
+        int start = length;
+        length += 4;
+        if (!known(values, value)) {
+            utf8(value, true);
+            learn(values, value, start + 4);
+        }
+        Wire.putInt(block, start, length - start - 4);
+    }
+
+    private void name(String name) {
         int size = name.length();
         if (size == 0 || size > 0xffff) {
             throw new IllegalArgumentException("Invalid HTTP header name: " + name);
@@ -226,11 +249,23 @@ public final class ResponseWriter {
             }
             block[length++] = (byte) c;
         }
-        ensure(4);
-        length += 4;
-        int start = length;
-        utf8(value, true);
-        Wire.putInt(block, start - 4, length - start);
+    }
+
+    private boolean known(KnownTexts texts, String text) {
+        byte[] bytes = texts == null ? null : texts.find(text);
+        if (bytes == null) {
+            return false;
+        }
+        ensure(bytes.length);
+        System.arraycopy(bytes, 0, block, length, bytes.length);
+        length += bytes.length;
+        return true;
+    }
+
+    private void learn(KnownTexts texts, String text, int start) {
+        if (texts != null && texts.keeps(text)) {
+            texts.keep(text, Arrays.copyOfRange(block, start, length));
+        }
     }
 
     private void utf8(String text, boolean checked) {

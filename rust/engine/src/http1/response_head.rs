@@ -90,7 +90,8 @@ where
     let mut has_server = style.server.is_none();
     let mut has_date = false;
     for (name, value) in headers {
-        if value.iter().any(|&byte| !is_field_value_byte(byte)) {
+        // Without an early exit this is vectorised; values are valid as a rule.
+        if !value.iter().fold(true, |valid, &byte| valid & is_field_value_byte(byte)) {
             return Err(InvalidHead::HeaderValue);
         }
         match name.len() {
@@ -161,17 +162,36 @@ fn status_line(out: &mut Vec<u8>, status: u16) -> Result<(), InvalidHead> {
     Ok(())
 }
 
+/// Each byte of a token in its upper case, 0 for any other byte.
+static UPPER: [u8; 256] = token_bytes(true);
+/// The same in lower case.
+static LOWER: [u8; 256] = token_bytes(false);
+
+const fn token_bytes(upper: bool) -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        if is_token_byte(byte) {
+            table[byte as usize] = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
+        }
+        byte += 1;
+    }
+    table
+}
+
 /// Writes `name: `, the first letter and letters after "-" upper case, the others lower (http-kit's form: `ETag` becomes `Etag`).
 fn push_name(out: &mut Vec<u8>, name: &[u8]) -> Result<(), InvalidHead> {
-    if name.is_empty() || !name.iter().all(|&byte| is_token_byte(byte)) {
-        return Err(InvalidHead::HeaderName(name.to_vec()));
-    }
-    let mut upper = true;
+    let mut case = &UPPER;
+    let mut valid = !name.is_empty();
     out.extend(name.iter().map(|&byte| {
-        let cased = if upper { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
-        upper = byte == b'-';
+        let cased = case[usize::from(byte)];
+        valid &= cased != 0;
+        case = if byte == b'-' { &UPPER } else { &LOWER };
         cased
     }));
+    if !valid {
+        return Err(InvalidHead::HeaderName(name.to_vec()));
+    }
     out.extend_from_slice(b": ");
     Ok(())
 }
