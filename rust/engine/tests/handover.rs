@@ -15,9 +15,13 @@ use support::{Fixture, PATIENCE};
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn fixture() -> (Fixture, MutexGuard<'static, ()>) {
+    fixture_of(Dispatch::InPlace)
+}
+
+fn fixture_of(dispatch: Dispatch) -> (Fixture, MutexGuard<'static, ()>) {
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let fixture = Fixture::with(|config| {
-        config.dispatch = Dispatch::InPlace;
+        config.dispatch = dispatch;
         config.in_place_budget = Duration::from_millis(1);
     });
     (fixture, turn)
@@ -188,6 +192,22 @@ fn a_call_that_computes_for_long_holds_nobody_up() {
     for (number, client) in &mut slow {
         fixture.app.release(*number as u64);
         assert_eq!(client.response().text(), format!("/compute/{number}"));
+    }
+}
+
+#[test]
+fn a_pool_that_keeps_the_callers_thread_holds_nobody_up() {
+    let (fixture, _turn) = fixture_of(Dispatch::Pool);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let mut slow: Vec<_> = (1..=cores).map(|number| (number, fixture.connect())).collect();
+    for (number, client) in &mut slow {
+        client.send(requests(&[&format!("/block/{number}")]));
+        fixture.app.held(*number);
+    }
+    assert_eq!(fixture.get("/elsewhere").status, 200);
+    for (number, client) in &mut slow {
+        fixture.app.release(*number as u64);
+        assert_eq!(client.response().text(), format!("/block/{number}"));
     }
 }
 

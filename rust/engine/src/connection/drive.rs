@@ -381,18 +381,14 @@ impl Connection {
         }
     }
 
-    /// Calls the application; in place under the eyes of the monitor.
+    /// Calls the application, under the eyes of the monitor.
     fn run(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
         let _guard = AbortOnPanic(exchange);
         self.server.stats.add(Counter::Requests, 1);
-        if request.in_place {
-            self.server.stats.add(Counter::InPlace, 1);
-            let call = dispatch::get().begin(self.id, request.route, self.server.config.in_place_budget, &self.server.stats);
-            self.server.application.request(exchange, request);
-            drop(call);
-        } else {
-            self.server.application.request(exchange, request);
-        }
+        self.server.stats.add(Counter::InPlace, u64::from(request.in_place));
+        let in_place = request.in_place.then_some(request.route);
+        let _call = dispatch::get().begin(self.id, in_place, self.server.config.in_place_budget, &self.server.stats);
+        self.server.application.request(exchange, request);
     }
 
     fn send_continue(&self, state: &mut State) {

@@ -138,10 +138,8 @@ impl Connection {
     fn run_message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
         let _guard = AbortOnPanic(exchange);
         self.server.stats.add(Counter::MessagesIn, 1);
-        if !message.in_place {
-            return self.server.application.message(exchange, message);
-        }
-        let _call = dispatch::get().begin(self.id(), message.route, self.server.config.in_place_budget, &self.server.stats);
+        let in_place = message.in_place.then_some(message.route);
+        let _call = dispatch::get().begin(self.id(), in_place, self.server.config.in_place_budget, &self.server.stats);
         self.server.application.message(exchange, message)
     }
 }

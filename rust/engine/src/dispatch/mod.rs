@@ -77,27 +77,30 @@ pub(crate) fn get() -> &'static Dispatcher {
     &DISPATCHER
 }
 
-/// A call that runs in place; ends when dropped, also by a panic.
+/// A call of the application on a thread of a reactor; ends when dropped, also by a panic.
 #[derive(Debug)]
-pub(crate) struct InPlace<'a> {
+pub(crate) struct Call<'a> {
     dispatcher: &'a Dispatcher,
     slot: Option<&'a Slot>,
-    route: Route,
+    /// `None` for one that only hands its request to the pool.
+    in_place: Option<Route>,
     deadline: u64,
     stats: &'a Stats,
 }
 
-impl Drop for InPlace<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
         if self.slot.is_some_and(Slot::end) {
             // A spare took over: one thread has to wait again.
             runtime::park_one(runtime::here().reactor);
         }
-        let quick = self.dispatcher.now_micros() <= self.deadline;
-        if !quick {
-            self.stats.add(Counter::Mispredicted, 1);
+        if let Some(route) = self.in_place {
+            let quick = self.dispatcher.now_micros() <= self.deadline;
+            if !quick {
+                self.stats.add(Counter::Mispredicted, 1);
+            }
+            self.dispatcher.observe(route, quick);
         }
-        self.dispatcher.observe(self.route, quick);
     }
 }
 
@@ -127,8 +130,9 @@ impl Dispatcher {
         may && self.spares(runtime::here().reactor).available() > 0
     }
 
-    /// A call in place begins on this thread.
-    pub(crate) fn begin<'a>(&'a self, connection: u64, route: Route, budget: Duration, stats: &'a Stats) -> InPlace<'a> {
+    /// A call begins on this thread, under the eyes of the monitor: also one that hands its request to the pool, for that is the
+    /// application's, and may run what it does not take on the caller's thread.
+    pub(crate) fn begin<'a>(&'a self, connection: u64, in_place: Option<Route>, budget: Duration, stats: &'a Stats) -> Call<'a> {
         let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX >> 2);
         let deadline = self.now_micros().saturating_add(budget);
         let here = runtime::here();
@@ -137,7 +141,7 @@ impl Dispatcher {
             slot.begin(deadline, connection);
             self.monitor.wake();
         }
-        InPlace { dispatcher: self, slot, route, deadline, stats }
+        Call { dispatcher: self, slot, in_place, deadline, stats }
     }
 
     /// A call was over within its budget, or not.
