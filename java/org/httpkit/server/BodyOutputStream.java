@@ -88,17 +88,19 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
         return lost;
     }
 
-    /** Gives the answer up. Returns true if nothing of it was sent, so that another can be given. */
+    /** Gives the answer up. Returns true if nothing of it was sent, so that another can be given; else {@link #cut} ends it. */
     synchronized boolean abandon() {
         if (ended) {
             return false;
         }
         ended = true;
         application.unregister(channel, this);
-        if (started) {
-            Native.abort(channel.connection(), channel.exchange());
-        }
         return !started;
+    }
+
+    /** Cuts the connection, if the answer is not complete: nothing that is not must look so. */
+    void cut() {
+        Native.abort(channel.connection(), channel.exchange());
     }
 
     @Override

@@ -216,8 +216,12 @@ public final class RingApplication extends Application {
             if (stream.abandon()) {
                 channel.unclaim(claimed);
                 responder.fail(channel, failure, null);
-            } else if (!stream.isLost()) {
-                telemetry.error(channel.requestLine(), failure);
+            } else {
+                // Logged before the client sees the cut.
+                if (!stream.isLost()) {
+                    telemetry.error(channel.requestLine(), failure);
+                }
+                stream.cut();
             }
         }
     }

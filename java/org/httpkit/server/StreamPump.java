@@ -118,8 +118,8 @@ final class StreamPump implements ExchangeListener, ServerTask {
 
     private void fail(Throwable failure) {
         if (!ended.get()) {
-            Native.abort(channel.connection(), channel.exchange());
             application.telemetry().error(channel.requestLine(), failure);
+            Native.abort(channel.connection(), channel.exchange());
             end();
         }
     }
