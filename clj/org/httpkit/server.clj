@@ -114,7 +114,7 @@
     :refused              - of those, answered 503 because the pool took no more
     :rejected             - answered 4xx or 5xx by the engine, without the handler
     :mispredicted         - ran in place and took longer than :in-place-budget
-    :rescued              - of those, held a thread so long that a spare one took over
+    :rescued              - held a thread of the engine so long that a spare one took over
     :bytes-in :bytes-out  - on the wire
     :messages-in          - WebSocket messages, pings and pongs of clients
     :messages-out         - those of the application"

@@ -179,52 +179,42 @@ fn a_client_that_leaves_during_a_slow_call_is_noticed() {
     fixture.app.wait("every connection given back", |log| log.drained == 1);
 }
 
-#[test]
-fn a_call_that_computes_for_long_holds_nobody_up() {
-    let (fixture, _turn) = fixture();
-    let mut slow: Vec<_> = (1..=2).map(|number| (number, fixture.connect())).collect();
+/// Has so many requests for that path keep their threads; each time, after `held`, others are served. Then lets
+/// them go on and checks their answers.
+fn hold(fixture: &Fixture, path: &str, count: usize, held: impl Fn(u64)) {
+    let mut slow: Vec<_> = (1..=count).map(|number| (number, fixture.connect())).collect();
     for (number, client) in &mut slow {
-        client.send(requests(&[&format!("/compute/{number}")]));
+        client.send(requests(&[&format!("{path}/{number}")]));
         fixture.app.held(*number);
-        rescued(&fixture, *number as u64);
+        held(*number as u64);
         assert_eq!(fixture.get("/elsewhere").status, 200);
     }
     for (number, client) in &mut slow {
         fixture.app.release(*number as u64);
-        assert_eq!(client.response().text(), format!("/compute/{number}"));
+        assert_eq!(client.response().text(), format!("{path}/{number}"));
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().unwrap().get()
+}
+
+#[test]
+fn a_call_that_computes_for_long_holds_nobody_up() {
+    let (fixture, _turn) = fixture();
+    hold(&fixture, "/compute", 2, |number| rescued(&fixture, number));
 }
 
 #[test]
 fn a_pool_that_keeps_the_callers_thread_holds_nobody_up() {
     let (fixture, _turn) = fixture_of(Dispatch::Pool);
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let mut slow: Vec<_> = (1..=cores).map(|number| (number, fixture.connect())).collect();
-    for (number, client) in &mut slow {
-        client.send(requests(&[&format!("/block/{number}")]));
-        fixture.app.held(*number);
-    }
-    assert_eq!(fixture.get("/elsewhere").status, 200);
-    for (number, client) in &mut slow {
-        fixture.app.release(*number as u64);
-        assert_eq!(client.response().text(), format!("/block/{number}"));
-    }
+    hold(&fixture, "/block", cores(), |_| {});
 }
 
 #[test]
 fn more_slow_calls_than_threads_hold_up_nobody_else() {
     let (fixture, _turn) = fixture();
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let mut slow: Vec<_> = (1..=cores + 3).map(|number| (number, fixture.connect())).collect();
-    for (number, client) in &mut slow {
-        client.send(requests(&[&format!("/block/{number}")]));
-        fixture.app.held(*number);
-        assert_eq!(fixture.get("/elsewhere").status, 200);
-    }
-    for (number, client) in &mut slow {
-        fixture.app.release(*number as u64);
-        assert_eq!(client.response().text(), format!("/block/{number}"));
-    }
+    hold(&fixture, "/block", cores() + 3, |_| {});
     for _ in 0..200 {
         assert_eq!(fixture.get("/elsewhere").status, 200);
     }

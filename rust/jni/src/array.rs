@@ -74,14 +74,9 @@ pub(crate) fn with_bytes<const N: usize, R, E: From<Error>>(
     outcome
 }
 
-/// The same bytes as Java sees them.
-pub(crate) fn signed(bytes: &[u8]) -> &[jbyte] {
-    // SAFETY: u8 and i8 have the same size and alignment, and every bit pattern is valid for both.
-    unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
-}
-
 /// The same bytes as Java sees them, to be written by a region copy.
 pub(crate) fn signed_mut(bytes: &mut [u8]) -> &mut [jbyte] {
-    // SAFETY: as in `signed`; the exclusive borrow of `bytes` goes over to the result.
+    // SAFETY: u8 and i8 have the same size and alignment, and every bit pattern is valid for both; the exclusive borrow of `bytes`
+    // goes over to the result.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len()) }
 }

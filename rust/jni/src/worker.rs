@@ -16,7 +16,6 @@ use jni::refs::{Global, Reference};
 use jni::signature::{Primitive, ReturnType};
 use jni::{Env, sys};
 
-use crate::array::signed;
 use crate::classes::Classes;
 use crate::errors::report;
 use crate::jvm;
@@ -147,8 +146,7 @@ impl Worker {
             return self.call(application, id, length, route, None);
         }
         jvm::with_env(|env| {
-            let array = env.new_byte_array(body.len())?;
-            array.set_region(env, 0, signed(body))?;
+            let array = env.byte_array_from_slice(body)?;
             self.call(application, id, length, route, Some(&array))
         })
     }
@@ -163,8 +161,7 @@ impl Worker {
         } else {
             // An array made here is filled with zeroes first, so that only what must be travels in one.
             jvm::with_env(|env| {
-                let array = env.new_byte_array(payload.len())?;
-                array.set_region(env, 0, signed(payload))?;
+                let array = env.byte_array_from_slice(payload)?;
                 self.call_message(application, id, kind, payload.len(), message.route, Some(&array))
             })?
         };
@@ -185,9 +182,7 @@ impl Worker {
         route: Route,
         body: Option<&JByteArray<'_>>,
     ) -> Result<usize> {
-        let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
-        let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
-        let route = sys::jint::from(route.to_wire());
+        let (connection, exchange, length, route) = in_java(id, length, route)?;
         if let (Some(function), Some(number), None) = (up_calls::request(), self.number, body) {
             // SAFETY: the arguments are those of `UpCalls.request`, worker and application are alive, and this is the thread of the
             // worker. Java uses the buffer meanwhile, and no Rust reference to it is alive.
@@ -215,9 +210,7 @@ impl Worker {
         route: Route,
         body: Option<&JByteArray<'_>>,
     ) -> Result<usize> {
-        let (connection, exchange) = (id.connection as sys::jlong, id.exchange as sys::jint);
-        let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
-        let route = sys::jint::from(route.to_wire());
+        let (connection, exchange, length, route) = in_java(id, length, route)?;
         if let (Some(function), Some(number), None) = (up_calls::message(), self.number, body) {
             // SAFETY: the arguments are those of `UpCalls.message`, worker and application are alive, and this is the thread of the
             // worker. Java uses the buffer meanwhile, and no Rust reference to it is alive.
@@ -283,6 +276,12 @@ impl Worker {
         self.buffer = bigger;
         Ok(())
     }
+}
+
+/// What each up-call says of its exchange, its length and its route, in Java's types.
+fn in_java(id: ExchangeId, length: usize, route: Route) -> Result<(sys::jlong, sys::jint, sys::jint, sys::jint)> {
+    let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
+    Ok((id.connection as sys::jlong, id.exchange as sys::jint, length, sys::jint::from(route.to_wire())))
 }
 
 /// The length or flow that Java returned.

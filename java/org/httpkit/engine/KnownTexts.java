@@ -1,5 +1,7 @@
 package org.httpkit.engine;
 
+import java.util.Arrays;
+
 /**
  * The bytes of header names and values that one writer has checked and encoded before, found by the very Strings: most are
  * constants of the application.
@@ -15,37 +17,27 @@ final class KnownTexts {
     private final String[] texts = new String[PLACES];
     private final byte[][] bytes = new byte[PLACES][];
 
-    /** Returns the bytes of that String, or null; then, if {@link #keeps} says so, they are wanted. */
+    /** Returns the bytes of that String, or null. */
     byte[] find(String text) {
-        int length = text.length();
-        if (length == 0 || length > LONGEST) {
-            return null;
-        }
-        int place = place(text, length);
-        return texts[place] == text ? bytes[place] : null;
+        int place = place(text);
+        return place >= 0 && texts[place] == text ? bytes[place] : null;
     }
 
-    /** Returns true if the bytes of that String, which was not found, are to be kept. */
-    boolean keeps(String text) {
-        int length = text.length();
-        if (length == 0 || length > LONGEST) {
-            return false;
+    /** A String that was not found has become the bytes from {@code start} to {@code end} of a block: keeps them, if it came before. */
+    void offer(String text, byte[] block, int start, int end) {
+        int place = place(text);
+        if (place < 0) {
+            return;
         }
-        int place = place(text, length);
-        if (texts[place] == text) {
-            return true;
-        }
+        bytes[place] = texts[place] == text ? Arrays.copyOfRange(block, start, end) : null;
         texts[place] = text;
-        bytes[place] = null;
-        return false;
     }
 
-    /** Keeps the bytes of a String. */
-    void keep(String text, byte[] encoded) {
-        bytes[place(text, text.length())] = encoded;
-    }
-
-    private static int place(String text, int length) {
+    private static int place(String text) {
+        int length = text.length();
+        if (length == 0 || length > LONGEST) {
+            return -1;
+        }
         return (length * 31 + text.charAt(0)) * 31 + text.charAt(length - 1) + text.charAt(length >> 1) & PLACES - 1;
     }
 }

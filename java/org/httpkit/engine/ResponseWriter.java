@@ -263,8 +263,8 @@ public final class ResponseWriter {
     }
 
     private void learn(KnownTexts texts, String text, int start) {
-        if (texts != null && texts.keeps(text)) {
-            texts.keep(text, Arrays.copyOfRange(block, start, length));
+        if (texts != null) {
+            texts.offer(text, block, start, length);
         }
     }
 

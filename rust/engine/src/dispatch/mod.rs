@@ -135,8 +135,7 @@ impl Dispatcher {
     pub(crate) fn begin<'a>(&'a self, connection: u64, in_place: Option<Route>, budget: Duration, stats: &'a Stats) -> Call<'a> {
         let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX >> 2);
         let deadline = self.now_micros().saturating_add(budget);
-        let here = runtime::here();
-        let slot = self.crews[here.reactor].slots.get(here.thread);
+        let slot = self.slot();
         if let Some(slot) = slot {
             slot.begin(deadline, connection);
             self.monitor.wake();
@@ -151,10 +150,15 @@ impl Dispatcher {
 
     /// The current thread is ready to run calls.
     pub(crate) fn enlist(&self) {
-        let here = runtime::here();
-        if let Some(slot) = self.crews[here.reactor].slots.get(here.thread) {
+        if let Some(slot) = self.slot() {
             slot.enlist();
         }
+    }
+
+    /// The current thread's, if it is one of a reactor.
+    fn slot(&self) -> Option<&Slot> {
+        let here = runtime::here();
+        self.crews[here.reactor].slots.get(here.thread)
     }
 
     /// The spares of a reactor.

@@ -1,5 +1,5 @@
-//! The monitor: a thread that looks, while calls run in place, for one that has used up its budget, and releases a spare
-//! thread for it. It sleeps when no call runs.
+//! The monitor: a thread that looks, while reactors call the application, for a call that has used up its budget and holds its thread up,
+//! and releases a spare thread for it. It sleeps when no call runs.
 
 use std::thread::{self, Thread};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Spare workers: threads of the runtime that wait until another one is held up by a slow handler.
+//! Spare workers: threads of a reactor that wait until another one is held up by a slow handler.
 //!
-//! The runtime has more threads than cores, but no more than one a core may be active (5 on 2 cores: p99 11 ms instead of 1). The others each
+//! A reactor has several threads, but no more than one a core may be active (5 on 2 cores: p99 11 ms instead of 1). The others each
 //! sit in a task that blocks here. Releasing one lets it take over the queue and the poller of the thread that is held up; when the
 //! slow call returns, one thread, whichever comes first, is parked again.
 

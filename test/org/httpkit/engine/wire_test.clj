@@ -91,28 +91,29 @@
     (is (= [true false] (map #(.isHttp11 ^RequestReader %) [in-place pooled])))
     (is (not (.isHead in-place)))))
 
+(defn- one-reader
+  "Returns a function that reads one block after the other with the same reader, and returns the request."
+  []
+  (let [buffer (ByteBuffer/allocateDirect 65536)
+        reader (RequestReader.)]
+    (fn [^bytes block]
+      (.clear buffer)
+      (.put buffer block)
+      (.read reader buffer (alength block) 7 nil)
+      (.ringRequest reader nil 0))))
+
 (deftest a-reader-is-used-again
   (let [block (vector-bytes "request-inline-body")
         minimal (vector-bytes "request-minimal")
-        buffer (ByteBuffer/allocateDirect 65536)
-        reader (RequestReader.)
-        requests (doall (for [^bytes bytes [block minimal block]]
-                          (do (.clear buffer)
-                              (.put buffer bytes)
-                              (.read reader buffer (alength bytes) 7 nil)
-                              (.ringRequest reader nil 0))))]
+        requests (mapv (one-reader) [block minimal block])]
     (is (= [:post :get :post] (map :request-method requests)))
     (is (= (:headers (first requests)) (:headers (last requests))))
     (is (= {} (:headers (second requests))))))
 
 (deftest headers-that-come-again
   (let [^bytes block (vector-bytes "request-inline-body")
-        buffer (ByteBuffer/allocateDirect 65536)
-        reader (RequestReader.)
-        request (fn [^bytes bytes]
-                  (doto (.clear buffer) (.put bytes))
-                  (.read reader buffer (alength bytes) 7 nil)
-                  (update (.ringRequest reader nil 0) :body slurp))
+        read-next (one-reader)
+        request #(update (read-next %) :body slurp)
         again (vec (repeatedly 3 #(request block)))
         changed (fn [at] (doto (aclone block) (aset at (unchecked-byte (int \z)))))
         place (fn [text] (string/index-of (String. block "ISO-8859-1") ^String text))
