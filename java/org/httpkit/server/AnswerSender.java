@@ -196,8 +196,8 @@ final class AnswerSender {
         throws IOException {
         byte[] piece = Scratch.take();
         try {
-            int count = source.fill(piece);
-            if (count < piece.length) {
+            int count = source.fill(piece, Scratch.FIRST_PIECE);
+            if (count < Scratch.FIRST_PIECE) {
                 application.close(source);
                 return sendBytes(channel, worker, claimed, writer, piece, 0, count);
             }

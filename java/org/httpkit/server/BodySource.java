@@ -5,9 +5,9 @@ import java.io.IOException;
 /** A response body of unknown length, read in pieces by one thread at a time. */
 interface BodySource {
     /**
-     * Fills the piece as far as the body goes. Returns the number of bytes; fewer than the piece holds only at the end of the body.
+     * Reads {@code wanted} bytes as far as the body goes. Returns the number of bytes; fewer only at the end of the body.
      */
-    int fill(byte[] piece) throws IOException;
+    int fill(byte[] piece, int wanted) throws IOException;
 
     /** Reads what is at hand, at least one byte. Returns the number of bytes, or -1 at the end of the body. */
     int read(byte[] piece) throws IOException;

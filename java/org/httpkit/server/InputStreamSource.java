@@ -12,8 +12,8 @@ final class InputStreamSource implements BodySource {
     }
 
     @Override
-    public int fill(byte[] piece) throws IOException {
-        return stream.readNBytes(piece, 0, piece.length);
+    public int fill(byte[] piece, int wanted) throws IOException {
+        return stream.readNBytes(piece, 0, wanted);
     }
 
     @Override

@@ -21,9 +21,9 @@ final class SeqSource implements BodySource {
     }
 
     @Override
-    public int fill(byte[] piece) {
+    public int fill(byte[] piece, int wanted) {
         int count = 0;
-        while (count < piece.length) {
+        while (count < wanted) {
             if (taken == element.length) {
                 ISeq seq = rest.seq();
                 if (seq == null) {
@@ -34,7 +34,7 @@ final class SeqSource implements BodySource {
                 rest = seq.more();
                 continue;
             }
-            int part = Math.min(piece.length - count, element.length - taken);
+            int part = Math.min(wanted - count, element.length - taken);
             System.arraycopy(element, taken, piece, count, part);
             taken += part;
             count += part;
@@ -44,7 +44,7 @@ final class SeqSource implements BodySource {
 
     @Override
     public int read(byte[] piece) {
-        int count = fill(piece);
+        int count = fill(piece, Scratch.FIRST_PIECE);
         return count == 0 ? -1 : count;
     }
 
@@ -52,7 +52,7 @@ final class SeqSource implements BodySource {
     byte[] readAll() {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         byte[] piece = Scratch.take();
-        for (int count = fill(piece); count > 0; count = fill(piece)) {
+        for (int count = fill(piece, piece.length); count > 0; count = fill(piece, piece.length)) {
             bytes.write(piece, 0, count);
         }
         Scratch.give(piece);
