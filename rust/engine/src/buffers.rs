@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::thread::LocalKey;
 
 /// One read takes at most this much; large uploads arrive in few reads.
-const READ_SIZE: usize = 64 * 1024;
+const READ_SIZE: usize = 128 * 1024;
 /// Room for the head and small body of an answer, or for a batch of pipelined ones.
 const WRITE_SIZE: usize = 16 * 1024;
 /// A buffer that grew beyond this is freed rather than kept.
