@@ -15,14 +15,14 @@ use support::{Fixture, PATIENCE};
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn fixture() -> (Fixture, MutexGuard<'static, ()>) {
-    fixture_of(Dispatch::InPlace)
+    fixture_of(Dispatch::InPlace, Duration::from_millis(1))
 }
 
-fn fixture_of(dispatch: Dispatch) -> (Fixture, MutexGuard<'static, ()>) {
+fn fixture_of(dispatch: Dispatch, budget: Duration) -> (Fixture, MutexGuard<'static, ()>) {
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let fixture = Fixture::with(|config| {
         config.dispatch = dispatch;
-        config.in_place_budget = Duration::from_millis(1);
+        config.in_place_budget = budget;
     });
     (fixture, turn)
 }
@@ -179,6 +179,28 @@ fn a_client_that_leaves_during_a_slow_call_is_noticed() {
     fixture.app.wait("every connection given back", |log| log.drained == 1);
 }
 
+#[test]
+fn a_file_goes_out_after_its_call() {
+    let (fixture, _turn) = fixture_of(Dispatch::InPlace, PATIENCE);
+    let mut client = fixture.connect();
+    client.send(requests(&["/file-block/1"]));
+    fixture.app.held(1);
+    assert_eq!(fixture.server.stats().0[Counter::BytesOut as usize], 0, "its time would count as the call's");
+    fixture.app.release(1);
+    assert_eq!(client.response().body.len(), 1 << 20);
+}
+
+#[test]
+fn a_file_goes_out_although_its_call_goes_on() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/file-block/1"]));
+    fixture.app.held(1);
+    assert_eq!(client.response().body.len(), 1 << 20);
+    fixture.app.release(1);
+    assert_eq!(client.get("/next").text(), "/next");
+}
+
 /// Has so many requests for that path keep their threads; each time, after `held`, others are served. Then lets
 /// them go on and checks their answers.
 fn hold(fixture: &Fixture, path: &str, count: usize, held: impl Fn(u64)) {
@@ -207,7 +229,7 @@ fn a_call_that_computes_for_long_holds_nobody_up() {
 
 #[test]
 fn a_pool_that_keeps_the_callers_thread_holds_nobody_up() {
-    let (fixture, _turn) = fixture_of(Dispatch::Pool);
+    let (fixture, _turn) = fixture_of(Dispatch::Pool, Duration::from_millis(1));
     hold(&fixture, "/block", cores(), |_| {});
 }
 

@@ -8,10 +8,10 @@ use parking_lot::MutexGuard;
 use super::outbox::{Bulk, Flushed, WINDOW};
 use super::{Connection, State};
 use crate::application::CloseCause;
-use crate::date;
 use crate::exchange::{BodySource, ResponseHead, Sent};
 use crate::http1::{InvalidHead, Next, ResponseStyle};
 use crate::remote_address::Address;
+use crate::{date, dispatch};
 
 impl Connection {
     /// The state, if that exchange waits for an answer of which nothing has been sent.
@@ -163,7 +163,9 @@ impl Connection {
     pub(super) fn written(&self, mut guard: MutexGuard<'_, State>) -> Sent {
         let state = &mut *guard;
         let goes_on = state.http.is_streaming() || state.session.is_some();
-        if !state.flags.corked {
+        // A body is moved outside of the call that gives it: its time is not the handler's, and would send the route to the pool.
+        let is_later = state.flags.corked || state.outbox.has_bulk() && dispatch::get().is_calling_for(self.id);
+        if !is_later {
             let flushed = self.flush(state);
             state.handover.want(flushed != Flushed::All);
         }
@@ -175,7 +177,7 @@ impl Connection {
         } else {
             Sent::Accepted
         };
-        if !state.flags.corked {
+        if !is_later {
             // Else the task, which is about to come back from the application, does it once for all the answers.
             self.update_deadline(state, false);
         }

@@ -27,7 +27,7 @@ use self::outbox::{Flushed, LOW_WATER, Outbox};
 use self::session::Session;
 pub(crate) use self::transport::Transport;
 use crate::application::{CloseCause, ExchangeId, SocketEnd, SocketEndKind};
-use crate::dispatch::Route;
+use crate::dispatch::{self, Route};
 use crate::http1::Http1;
 use crate::proxy::Proxied;
 use crate::registry;
@@ -232,6 +232,8 @@ impl Connection {
         if state.outbox.is_empty() {
             return Flushed::All;
         }
+        let config = &self.server.config;
+        let _watch = state.outbox.has_file().then(|| dispatch::get().watch(config.in_place_budget, &self.server.stats));
         match state.outbox.write(transport) {
             Ok(flushed) => {
                 if state.flags.full && state.outbox.buffered() < LOW_WATER {

@@ -52,6 +52,11 @@ impl Outbox {
         self.bulk.is_some()
     }
 
+    /// What is queued comes from a disk, which may take its time.
+    pub(super) fn has_file(&self) -> bool {
+        matches!(self.bulk.as_deref(), Some(Bulk::File { .. }))
+    }
+
     /// Bytes held in memory.
     pub(super) fn buffered(&self) -> usize {
         self.buffer.len() - self.sent

@@ -83,6 +83,12 @@ impl Slot {
         if marked.is_ok() { Rescue::Released } else { Rescue::TooLate }
     }
 
+    /// True while a call for that connection runs and has no spare. To be asked by the slot's own thread.
+    pub(super) fn is_calling_for(&self, connection: u64) -> bool {
+        let call = self.call.load(Ordering::Acquire);
+        call != IDLE && call & RESCUED == 0 && self.connection.load(Ordering::Relaxed) == connection
+    }
+
     /// True while a call runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.call.load(Ordering::Acquire) != IDLE

@@ -31,6 +31,9 @@ const SPARE_THREADS: usize = 8;
 /// Of them for each reactor, at least.
 const LEAST_SPARES: usize = 2;
 
+/// An id that no connection has.
+const NO_CONNECTION: u64 = 0;
+
 /// Where a server's handlers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dispatch {
@@ -143,6 +146,18 @@ impl Dispatcher {
         Call { dispatcher: self, slot, in_place, deadline, stats }
     }
 
+    /// What the current thread does until this is dropped may block it, as a file on a slow disk does. `None` within a call, which is
+    /// watched already, and on other threads.
+    pub(crate) fn watch<'a>(&'a self, budget: Duration, stats: &'a Stats) -> Option<Call<'a>> {
+        let is_free = self.slot().is_some_and(|slot| !slot.is_busy());
+        is_free.then(|| self.begin(NO_CONNECTION, None, budget, stats))
+    }
+
+    /// A call for that connection runs on this thread, and nobody has taken over from it.
+    pub(crate) fn is_calling_for(&self, connection: u64) -> bool {
+        self.slot().is_some_and(|slot| slot.is_calling_for(connection))
+    }
+
     /// A call was over within its budget, or not.
     pub(crate) fn observe(&self, route: Route, quick: bool) {
         self.predictor.observe(route, quick);
@@ -174,4 +189,42 @@ impl Dispatcher {
 /// Reports how long a handler took on the pool, so that a route that has become quick runs in place again.
 pub fn observe(route: Route, quick: bool) {
     get().observe(route, quick);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::{Duration, Instant};
+
+    use super::{get, spare_threads};
+    use crate::runtime;
+    use crate::stats::Stats;
+
+    /// Waits until so many spares of the first reactor are available.
+    fn spares(count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while get().spares(0).available() != count as u64 {
+            assert!(Instant::now() < deadline, "never {count} spares");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_spare_takes_over_from_a_watched_thread_that_blocks() {
+        let reactor = runtime::first().unwrap();
+        spares(spare_threads());
+        let ((began, begun), (release, released)) = (channel(), channel::<()>());
+        reactor.spawn(async move {
+            let stats = Stats::default();
+            let watch = get().watch(Duration::from_micros(1), &stats);
+            let within = get().watch(Duration::from_micros(1), &stats);
+            assert_eq!(began.send((watch.is_some(), within.is_none())), Ok(()));
+            let _ = released.recv();
+        });
+        assert_eq!(begun.recv(), Ok((true, true)));
+        spares(spare_threads() - 1);
+        assert_eq!(release.send(()), Ok(()));
+        spares(spare_threads());
+    }
 }

@@ -159,7 +159,14 @@ impl Application for App {
                 assert_ne!(mode, "/block-panic", "a fault of the application");
                 exchange.respond(head(200), uri.as_bytes())
             }
-            // The same, but computes all the while.
+            // Gives a file of 1 MiB, and then keeps its thread likewise.
+            "/file-block" => {
+                let answered = exchange.respond_file(head(200), file_of(1 << 20), 1 << 20);
+                self.note(|log| log.held.push(exchange.id()));
+                self.wait("a release", |log| log.released.contains(&number));
+                answered
+            }
+            // As /block, but computes all the while.
             "/compute" => {
                 self.note(|log| log.held.push(exchange.id()));
                 while !self.lock().released.contains(&number) {
