@@ -19,12 +19,12 @@
 
 (def ^:private nothing (byte-array 0))
 
-(defn- up-calls
-  "Calls the method that only its package may call, with no functions."
-  []
-  (let [method (doto (.getDeclaredMethod Native "upCalls" (into-array Class [Long/TYPE Long/TYPE])) (.setAccessible true))]
+(defn- call-hidden
+  "Calls a method that only its package may call."
+  [name types & arguments]
+  (let [method (doto (.getDeclaredMethod Native name (into-array Class types)) (.setAccessible true))]
     (try
-      (.invoke method nil (object-array [0 0]))
+      (.invoke method nil (object-array arguments))
       (catch java.lang.reflect.InvocationTargetException e
         (throw (.getCause e))))))
 
@@ -49,7 +49,8 @@
    "sendMessage"    [17 #(Native/sendMessage 0 0 1 nothing 0 0)]
    "closeWebSocket" [18 #(Native/closeWebSocket 0 0 1000 nothing)]
    "resume"         [19 #(Native/resume 0 0)]
-   "upCalls"        [24 up-calls]
+   "upCalls"        [24 #(call-hidden "upCalls" [Long/TYPE Long/TYPE] 0 0)]
+   "sendText"       [25 #(call-hidden "sendText" [Long/TYPE Integer/TYPE Long/TYPE Integer/TYPE] 0 (int 0) 0 (int 0))]
    "panic"          [0 #(panic 0)]})
 
 (defn native-methods

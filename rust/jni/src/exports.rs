@@ -2,6 +2,8 @@
 //!
 //! Each runs in [`guarded`]: a failure becomes the exception of [`Failure`], a panic an `InternalError`.
 
+use std::ptr::{self, NonNull};
+
 use httpkit_engine::websocket::Opcode;
 use httpkit_engine::{Address, COUNTERS, Exchange, ExchangeId, Route, Sent, Server, UpgradeOptions, observe, with_exchange};
 use jni::objects::{JByteArray, JClass, JLongArray, JObject, JString};
@@ -267,6 +269,25 @@ extern "system" fn Java_org_httpkit_engine_Native_sendMessage<'local>(
         with_bytes(env, &[Region { array: &payload, offset, count }], |[payload]| {
             on(connection, exchange, |exchange| exchange.send_message(opcode, payload))
         })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_sendText<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+    address: jlong,
+    count: jint,
+) -> jint {
+    guarded(env, Point::SendText, |_| {
+        let length = usize::try_from(count).map_err(|_| Malformed("a negative length"))?;
+        let start = NonNull::new(ptr::with_exposed_provenance_mut::<u8>(address as usize)).ok_or(Malformed("no address"))?;
+        // SAFETY: `NativeText`, the only caller, passes memory of at least that length that is alive and that nobody writes until this
+        // returns.
+        let text = unsafe { std::slice::from_raw_parts(start.as_ptr(), length) };
+        on(connection, exchange, |exchange| exchange.send_message(Opcode::Text, text).map_err(Failure::from))
     })
 }
 

@@ -102,6 +102,11 @@ public final class Native {
     public static native int sendMessage(long connection, int exchange, int opcode, byte[] payload, int offset, int count);
 
     /**
+     * {@link #sendMessage} for a text, its UTF-8 in native memory: {@code count} bytes at {@code address} that nobody writes meanwhile.
+     */
+    static native int sendText(long connection, int exchange, long address, int count);
+
+    /**
      * Sends a Close frame, waits a while for the client's and closes the connection. The application hears no more of the exchange. A code
      * or reason that no Close frame can have is an IllegalArgumentException.
      */

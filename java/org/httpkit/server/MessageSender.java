@@ -7,6 +7,7 @@ import java.util.Map;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Keywords;
 import org.httpkit.engine.Native;
+import org.httpkit.engine.NativeText;
 
 /** Sends what {@code send!} is given to a WebSocket: one frame for each call, of the type the data ask for. */
 final class MessageSender {
@@ -23,7 +24,7 @@ final class MessageSender {
         }
         Object content = data instanceof Map ? ((Map<?, ?>) data).get(Keywords.BODY) : data;
         if (content instanceof String) {
-            return send(channel, Application.MESSAGE_TEXT, EncodedText.utf8((String) content));
+            return sendText(channel, (String) content);
         }
         if (content instanceof byte[]) {
             return send(channel, Application.MESSAGE_BINARY, (byte[]) content);
@@ -46,6 +47,11 @@ final class MessageSender {
         }
         throw new IllegalArgumentException("send! called with data: " + description(data, content)
             + ", but a WebSocket takes a String, byte[], ByteBuffer, InputStream, ping or pong, or a map with one as its :body");
+    }
+
+    private static int sendText(AsyncChannel channel, String text) {
+        int sent = NativeText.send(channel.connection(), channel.exchange(), text);
+        return sent == NativeText.NOT_TAKEN ? send(channel, Application.MESSAGE_TEXT, EncodedText.utf8(text)) : sent;
     }
 
     private static int send(AsyncChannel channel, int opcode, byte[] payload) {
