@@ -78,9 +78,17 @@ def _measure(scenario, contestants: list[peers.Peer], arguments: argparse.Namesp
         return throughput.run(scenario, contestants, rounds, LOAD_HEAP + java_options)
     results = {}
     for peer in contestants:
-        results[peer] = MEASURES[scenario.measure](peer, java_options)
-        print(f"  {peer.name}: {results[peer]}", file=sys.stderr, flush=True)
+        try:
+            results[peer] = MEASURES[scenario.measure](peer, java_options)
+            print(f"  {peer.name}: {results[peer]}", file=sys.stderr, flush=True)
+        except (ServerFailed, OSError) as error:
+            _left_out(f"{scenario.name}, {peer.name}", error)
     return results
+
+
+def _left_out(what: str, error: Exception) -> None:
+    """What cannot be measured is no reason to lose the rest of a long run."""
+    print(f"{what}: left out: {error!r}", file=sys.stderr, flush=True)
 
 
 def _loadable(scenario, peer: peers.Peer) -> bool:
@@ -111,10 +119,15 @@ def _run(arguments: argparse.Namespace) -> None:
             continue
         contestants = [peer for peer in scenario.peers
                        if peer.family in families and _loadable(scenario, peer)]
-        if contestants:
+        if not contestants:
+            continue
+        try:
             results = _measure(scenario, contestants, arguments)
-            measured.append((scenario, results))
-            print("\n".join(report.section(scenario, results)), flush=True)
+        except (ServerFailed, OSError) as error:
+            _left_out(scenario.name, error)
+            continue
+        measured.append((scenario, results))
+        print("\n".join(report.section(scenario, results)), flush=True)
     print("\n".join(report.goals(measured)))
     if not arguments.no_file:
         _keep(began, conditions, measured)
