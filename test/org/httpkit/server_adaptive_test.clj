@@ -1,11 +1,14 @@
 (ns org.httpkit.server-adaptive-test
   "Adaptive dispatch: quick handlers run on the engine's threads, and slow ones hold nobody up."
   (:require [clojure.string :as string]
-            [clojure.test :refer [deftest is testing]]
+            [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]
+            [httpkit-rs.temporary :as temporary]
             [org.httpkit.server :as server])
   (:import (java.util.concurrent CountDownLatch Semaphore)
            (java.util.concurrent.locks ReentrantLock)))
+
+(use-fixtures :each temporary/cleanup)
 
 (def ^:private processors (.availableProcessors (Runtime/getRuntime)))
 
@@ -49,6 +52,21 @@
       (testing "once it is quick, after as many quick ones as it had been stubborn"
         (reset! slow? false)
         (is (some #{"true"} (fetch-times port 2000 "/report")))))))
+
+(deftest a-large-file-is-not-a-slow-handler
+  (let [slow? (atom true)
+        file (temporary/file (string/join (repeat (* 4 1024 1024) "x")))]
+    (with-stats [port _ (fn [_]
+                          (when @slow? (Thread/sleep 5))
+                          {:headers {"X-In-Place" (str (engine-thread?))} :body file})
+                 {:in-place-budget 100}]
+      (raw/with-connection [connection port]
+        (let [in-place? (fn []
+                          (raw/write connection (raw/request "GET" "/file"))
+                          (= "true" (get-in (raw/read-response connection) [:headers "x-in-place"])))]
+          (is (some false? (repeatedly 10 in-place?)))
+          (reset! slow? false)
+          (is (raw/await-true in-place?)))))))
 
 (deftest a-route-does-not-depend-on-ids
   (with-stats [port stats (fn [{:keys [uri]}] (when (string/starts-with? uri "/slow") (Thread/sleep 3)) {:body ""}) {}]

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import java.lang.invoke.MethodHandle;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.MethodType;
+import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -133,7 +134,7 @@ public final class NativeText {
 
         Page() {
             try {
-                Object segment = SEGMENTS.getMethod("ofBuffer", java.nio.Buffer.class).invoke(null, ByteBuffer.allocateDirect(PAGE));
+                Object segment = SEGMENTS.getMethod("ofBuffer", Buffer.class).invoke(null, ByteBuffer.allocateDirect(PAGE));
                 address = (long) SEGMENTS.getMethod("address").invoke(segment);
                 allocator = ALLOCATORS.getMethod("prefixAllocator", SEGMENTS).invoke(null, segment);
             } catch (ReflectiveOperationException e) {

@@ -187,8 +187,13 @@ final class AnswerSender {
             writer.declare(file.length());
             return sendBlock(channel, worker, claimed, writer);
         }
-        return claiming(channel, claimed, () -> Native.respondFile(
-            channel.connection(), channel.exchange(), finished(writer), writer.length(), FileNames.bytes(file.getPath())));
+        return claiming(channel, claimed, () -> {
+            long begun = System.nanoTime();
+            int sent = Native.respondFile(
+                channel.connection(), channel.exchange(), finished(writer), writer.length(), FileNames.bytes(file.getPath()));
+            channel.fileNanos += System.nanoTime() - begun;
+            return sent;
+        });
     }
 
     private int sendSource(

@@ -72,6 +72,8 @@ public final class AsyncChannel extends ExchangeKey {
     /** Made when a sender first has to wait. */
     private volatile Window window;
     private volatile boolean handlerReturned;
+    /** The time the handler's thread has spent sending a file, which says nothing about the handler. */
+    long fileNanos;
 
     AsyncChannel(RingApplication application, long connection, int exchange, RequestReader request) {
         super(connection, exchange);

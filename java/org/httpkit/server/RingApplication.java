@@ -110,7 +110,10 @@ public final class RingApplication extends Application {
             }
         }
         try {
-            dispatcher.submit(request.route(), () -> handle(channel, ringRequest, null));
+            dispatcher.submit(request.route(), () -> {
+                handle(channel, ringRequest, null);
+                return channel.fileNanos;
+            });
             return 0;
         } catch (RejectedExecutionException rejection) {
             return responder.refuse(channel, rejection, worker);
