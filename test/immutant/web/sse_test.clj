@@ -69,7 +69,7 @@
                                 (function)))]
               (is (= "8\r\ndata:x\n\n\r\n" (read 13)))
               (dotimes [n 3]
-                (is (= (inc n) (count @timers)))
+                (is (raw/await-true #(= (inc n) (count @timers))))
                 (beat)
                 (is (= "3\r\n:\n\n\r\n" (read 8))))
               (async/close @channel)
