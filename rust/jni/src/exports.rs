@@ -287,7 +287,7 @@ extern "system" fn Java_org_httpkit_engine_Native_sendText<'local>(
         // SAFETY: `NativeText`, the only caller, passes memory of at least that length that is alive and that nobody writes until this
         // returns.
         let text = unsafe { std::slice::from_raw_parts(start.as_ptr(), length) };
-        on(connection, exchange, |exchange| exchange.send_message(Opcode::Text, text).map_err(Failure::from))
+        on(connection, exchange, |exchange| exchange.send_message(Opcode::Text, text))
     })
 }
 

@@ -9,21 +9,17 @@ import java.nio.Buffer;
 import java.nio.ByteBuffer;
 import java.nio.charset.Charset;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
- * Long texts encoded straight into native memory, on JVMs with the Foreign Function and Memory API (JDK 22, JEP 454).
+ * Long texts encoded straight into native memory, on JVMs with the {@linkplain ForeignApi Foreign Function and Memory API}.
  *
  * <p>Elsewhere a String becomes an array on the heap first: for ASCII of 16 KiB, memory that is new and in no cache, a sixth of
  * what an echo costs.
- *
- * <p>The class files are those of Java 11, so the API is found by reflection.
  */
 public final class NativeText {
     /** What {@link #send} returns for a text that has to go another way. */
     public static final int NOT_TAKEN = -1;
 
-    private static final int FIRST_RELEASE = 22;
     /** A shorter text is encoded on the heap in no time. */
     private static final int SHORTEST = 1024;
     private static final int PAGE = 64 * 1024;
@@ -35,11 +31,11 @@ public final class NativeText {
     private static final int DETOUR = 32;
     private static final int MOST_PAGES = 16;
 
-    private static final AtomicReferenceArray<Page> PAGES = new AtomicReferenceArray<>(MOST_PAGES);
+    private static final Kept<Page> PAGES = new Kept<>(MOST_PAGES);
     private static final AtomicInteger MADE = new AtomicInteger();
 
     /** How many more texts go another way. Races lose counts, which does no harm. */
-    private static int untilNext = Runtime.version().feature() >= FIRST_RELEASE ? WARM_UP : 0;
+    private static int untilNext = ForeignApi.isPresent() ? WARM_UP : 0;
     private static volatile boolean isLoaded;
 
     private NativeText() {
@@ -62,17 +58,14 @@ public final class NativeText {
             }
             return Native.sendText(connection, exchange, page.address, bytes);
         } finally {
-            give(page);
+            PAGES.give(page);
         }
     }
 
     private static boolean isTurn() {
         if (untilNext > 0) {
             if (--untilNext == 0 && !isLoaded) {
-                Thread loader = new Thread(NativeText::load, "httpkit-rs-native-text");
-                loader.setContextClassLoader(null);
-                loader.setDaemon(true);
-                loader.start();
+                ForeignApi.inBackground("httpkit-rs-native-text", NativeText::load);
             }
             return false;
         }
@@ -81,7 +74,7 @@ public final class NativeText {
 
     private static void load() {
         try {
-            give(new Page());
+            PAGES.give(new Page());
             isLoaded = true;
         } catch (LinkageError | RuntimeException unavailable) {
             // Texts go the other way, which is as right.
@@ -89,21 +82,8 @@ public final class NativeText {
     }
 
     private static Page take() {
-        for (int i = 0; i < MOST_PAGES; i++) {
-            Page page = PAGES.getPlain(i) == null ? null : PAGES.getAndSet(i, null);
-            if (page != null) {
-                return page;
-            }
-        }
-        return MADE.get() < MOST_PAGES ? new Page() : null;
-    }
-
-    private static void give(Page page) {
-        for (int i = 0; i < MOST_PAGES; i++) {
-            if (PAGES.getPlain(i) == null && PAGES.compareAndSet(i, null, page)) {
-                return;
-            }
-        }
+        Page kept = PAGES.take();
+        return kept == null && MADE.get() < MOST_PAGES ? new Page() : kept;
     }
 
     /** Native memory for one text at a time. */
@@ -115,8 +95,8 @@ public final class NativeText {
 
         static {
             try {
-                SEGMENTS = Class.forName("java.lang.foreign.MemorySegment");
-                ALLOCATORS = Class.forName("java.lang.foreign.SegmentAllocator");
+                SEGMENTS = ForeignApi.type("MemorySegment");
+                ALLOCATORS = ForeignApi.type("SegmentAllocator");
                 MethodHandles.Lookup lookup = MethodHandles.publicLookup();
                 MethodHandle allocate = lookup.findVirtual(
                     ALLOCATORS, "allocateFrom", MethodType.methodType(SEGMENTS, String.class, Charset.class));

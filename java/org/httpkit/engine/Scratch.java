@@ -1,7 +1,5 @@
 package org.httpkit.engine;
 
-import java.util.concurrent.atomic.AtomicReferenceArray;
-
 /**
  * Arrays for the pieces of streamed bodies, a few of them kept.
  *
@@ -14,31 +12,19 @@ public final class Scratch {
     public static final int FIRST_PIECE = 64 * 1024;
 
     private static final int MOST_KEPT = 16;
-    private static final AtomicReferenceArray<byte[]> KEPT =
-        new AtomicReferenceArray<>(Math.min(2 * Runtime.getRuntime().availableProcessors(), MOST_KEPT));
+    private static final Kept<byte[]> KEPT = new Kept<>(Math.min(2 * Runtime.getRuntime().availableProcessors(), MOST_KEPT));
 
     private Scratch() {
     }
 
     /** Returns an array of {@link #SIZE} bytes for the caller alone. */
     public static byte[] take() {
-        for (int i = 0; i < KEPT.length(); i++) {
-            if (KEPT.getPlain(i) != null) {
-                byte[] array = KEPT.getAndSet(i, null);
-                if (array != null) {
-                    return array;
-                }
-            }
-        }
-        return new byte[SIZE];
+        byte[] kept = KEPT.take();
+        return kept == null ? new byte[SIZE] : kept;
     }
 
     /** Gives an array back. */
     public static void give(byte[] array) {
-        for (int i = 0; i < KEPT.length(); i++) {
-            if (KEPT.getPlain(i) == null && KEPT.compareAndSet(i, null, array)) {
-                return;
-            }
-        }
+        KEPT.give(array);
     }
 }

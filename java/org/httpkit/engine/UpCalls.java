@@ -11,11 +11,9 @@ import java.lang.reflect.Method;
  * JEP 454). Such a call costs a fraction of one through JNI, which finds the method, pushes the arguments one by one and
  * passes through the interpreter's entry.
  *
- * <p>The class files are those of Java 11, so the API is found by reflection. A function cannot take references: objects go by
- * number. Nor may it throw, which would end the JVM.
+ * <p>A function cannot take references: objects go by number. Nor may it throw, which would end the JVM.
  */
 final class UpCalls {
-    private static final int FIRST_RELEASE = 22;
     /** Up-calls through JNI before functions are made, which takes some 50 ms: a server in a test answers fewer. */
     private static final int WARM_UP = 2000;
     /** The result of a call that threw. */
@@ -25,7 +23,7 @@ final class UpCalls {
     private static final WeakTable<Application> APPLICATIONS = new WeakTable<>();
 
     /** How many more up-calls go through JNI. Races lose counts, which does no harm. */
-    private static int untilFunctions = Runtime.version().feature() >= FIRST_RELEASE ? WARM_UP : 0;
+    private static int untilFunctions = ForeignApi.isPresent() ? WARM_UP : 0;
 
     private UpCalls() {
     }
@@ -41,10 +39,7 @@ final class UpCalls {
     /** An up-call came through JNI. */
     static void count() {
         if (untilFunctions > 0 && --untilFunctions == 0) {
-            Thread maker = new Thread(UpCalls::makeFunctions, "httpkit-rs-up-calls");
-            maker.setContextClassLoader(null);
-            maker.setDaemon(true);
-            maker.start();
+            ForeignApi.inBackground("httpkit-rs-up-calls", UpCalls::makeFunctions);
         }
     }
 
@@ -63,11 +58,11 @@ final class UpCalls {
 
     /** {@code Linker.nativeLinker().upcallStub(target, FunctionDescriptor.of(…), Arena.global()).address()} */
     private static long function(MethodHandle target) throws ReflectiveOperationException {
-        Class<?> linkers = type("Linker");
-        Class<?> options = type("Linker$Option");
-        Class<?> layouts = type("MemoryLayout");
-        Class<?> descriptors = type("FunctionDescriptor");
-        Class<?> arenas = type("Arena");
+        Class<?> linkers = ForeignApi.type("Linker");
+        Class<?> options = ForeignApi.type("Linker$Option");
+        Class<?> layouts = ForeignApi.type("MemoryLayout");
+        Class<?> descriptors = ForeignApi.type("FunctionDescriptor");
+        Class<?> arenas = ForeignApi.type("Arena");
         Class<?>[] parameters = target.type().parameterArray();
         Object arguments = Array.newInstance(layouts, parameters.length);
         for (int i = 0; i < parameters.length; i++) {
@@ -79,15 +74,11 @@ final class UpCalls {
         Method stub = linkers.getMethod("upcallStub", MethodHandle.class, descriptors, arenas, none.getClass());
         Object segment = stub.invoke(linkers.getMethod("nativeLinker").invoke(null), target, descriptor,
             arenas.getMethod("global").invoke(null), none);
-        return (long) type("MemorySegment").getMethod("address").invoke(segment);
+        return (long) ForeignApi.type("MemorySegment").getMethod("address").invoke(segment);
     }
 
     private static Object layout(Class<?> primitive) throws ReflectiveOperationException {
-        return type("ValueLayout").getField(primitive == long.class ? "JAVA_LONG" : "JAVA_INT").get(null);
-    }
-
-    private static Class<?> type(String name) throws ClassNotFoundException {
-        return Class.forName("java.lang.foreign." + name);
+        return ForeignApi.type("ValueLayout").getField(primitive == long.class ? "JAVA_LONG" : "JAVA_INT").get(null);
     }
 
     /** {@link Worker#request}, without a body of its own. */

@@ -1,4 +1,5 @@
-//! The calls of the application, in place or to hand a request to its pool: one slot a runtime thread, written by that thread and watched by the monitor.
+//! The calls of the application, in place or to hand a request to its pool: one slot a runtime thread, written by that thread and
+//! watched by the monitor.
 
 use once_cell::sync::OnceCell;
 
