@@ -5,6 +5,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * A pool that starts a thread rather than let a task wait, up to its largest number of threads, and queues only then.
@@ -18,7 +19,23 @@ public final class GrowingPool extends ThreadPoolExecutor {
     /** Makes a pool of {@code minimum} to {@code maximum} threads before which at most {@code queueSize} tasks wait. */
     public GrowingPool(int minimum, int maximum, int queueSize, ThreadFactory factory) {
         super(minimum, maximum, KEEP_ALIVE_SECONDS, TimeUnit.SECONDS, new LastResortQueue(queueSize), factory, GrowingPool::queue);
-        ((LastResortQueue) getQueue()).pool = this;
+        setThreadFactory(worker -> factory.newThread(() -> {
+            worker.run();
+            ended();
+        }));
+    }
+
+    /** A thread has ended. Tasks that came while it still counted towards the maximum may have a new one. */
+    private void ended() {
+        Runnable task = isShutdown() ? null : getQueue().poll();
+        if (task == null) {
+            return;
+        }
+        try {
+            execute(task);
+        } catch (RejectedExecutionException shutDownMeanwhile) {
+            task.run();
+        }
     }
 
     /** No thread could be started: now the task may wait, if there is room. */
@@ -31,11 +48,19 @@ public final class GrowingPool extends ThreadPoolExecutor {
         }
     }
 
-    /** Takes a task only if a thread is idle; the executor then tries to start one. */
+    /**
+     * Takes a task only for a thread that waits for one; the executor then tries to start a thread.
+     *
+     * <p>What the executor itself says of idle threads is too late: one that has its task already counts as idle until it begins to run it,
+     * and a task queued for that thread would wait behind a handler that may block.
+     */
     private static final class LastResortQueue extends ArrayBlockingQueue<Runnable> {
         private static final long serialVersionUID = 1L;
+        /** How long a thread whose time is up waits for the task that was promised to it. */
+        private static final long PROMISED_MILLIS = 1;
 
-        private transient volatile ThreadPoolExecutor pool;
+        /** Threads that wait here less the tasks that are here or about to be; below 0 if there are more tasks. */
+        private final AtomicInteger free = new AtomicInteger();
 
         LastResortQueue(int capacity) {
             super(capacity);
@@ -43,14 +68,72 @@ public final class GrowingPool extends ThreadPoolExecutor {
 
         @Override
         public boolean offer(Runnable task) {
-            ThreadPoolExecutor owner = pool;
-            // Tasks that wait are as good as taken by the threads that are idle now.
-            boolean idle = owner == null || owner.getActiveCount() + size() < owner.getPoolSize();
-            return idle && super.offer(task);
+            return reserve() && queued(super.offer(task));
         }
 
         boolean offerForced(Runnable task) {
-            return super.offer(task);
+            free.getAndDecrement();
+            return queued(super.offer(task));
+        }
+
+        @Override
+        public Runnable take() throws InterruptedException {
+            free.getAndIncrement();
+            Runnable task = null;
+            try {
+                task = super.take();
+            } finally {
+                if (task == null) {
+                    free.getAndDecrement();
+                }
+            }
+            return task;
+        }
+
+        @Override
+        public Runnable poll(long timeout, TimeUnit unit) throws InterruptedException {
+            free.getAndIncrement();
+            Runnable task;
+            try {
+                task = super.poll(timeout, unit);
+                while (task == null && !reserve()) {
+                    task = super.poll(PROMISED_MILLIS, TimeUnit.MILLISECONDS);
+                }
+            } catch (InterruptedException e) {
+                free.getAndDecrement();
+                throw e;
+            }
+            return task;
+        }
+
+        @Override
+        public Runnable poll() {
+            Runnable task = super.poll();
+            if (task != null) {
+                free.getAndIncrement();
+            }
+            return task;
+        }
+
+        @Override
+        public boolean remove(Object task) {
+            boolean removed = super.remove(task);
+            if (removed) {
+                free.getAndIncrement();
+            }
+            return removed;
+        }
+
+        /** Reserves a thread that waits, if there is one. */
+        private boolean reserve() {
+            return free.getAndUpdate(count -> count > 0 ? count - 1 : count) > 0;
+        }
+
+        private boolean queued(boolean queued) {
+            if (!queued) {
+                free.getAndIncrement();
+            }
+            return queued;
         }
     }
 }

@@ -1,0 +1,64 @@
+(ns org.httpkit.engine.growing-pool-test
+  "The pool of platform threads: no task waits behind one that blocks while a thread may still be started."
+  (:require [clojure.test :refer [deftest is]]
+            [httpkit-rs.raw :as raw])
+  (:import (java.util.concurrent CountDownLatch RejectedExecutionException TimeUnit)
+           (org.httpkit PrefixThreadFactory)
+           (org.httpkit.engine GrowingPool)))
+
+(defmacro ^:private with-pool
+  "Binds `pool` to a pool of `minimum` to `maximum` threads for the body."
+  [[pool minimum maximum queue-size] & body]
+  `(let [~(vary-meta pool assoc :tag `GrowingPool)
+         (GrowingPool. ~minimum ~maximum ~queue-size (PrefixThreadFactory. "growing-"))]
+     (try
+       ~@body
+       (finally
+         (.shutdownNow ~pool)
+         (is (.awaitTermination ~pool raw/patience-millis TimeUnit/MILLISECONDS))))))
+
+(defn- always? [rounds condition]
+  (every? true? (repeatedly rounds condition)))
+
+(defn- run-together?
+  "Executes `count` tasks, each of which blocks until all run; false if one never does."
+  [^GrowingPool pool count]
+  (let [entered (CountDownLatch. count)
+        gate (CountDownLatch. 1)
+        done (CountDownLatch. count)]
+    (dotimes [_ count]
+      (.execute pool (fn []
+                       (.countDown entered)
+                       (raw/await-latch gate)
+                       (.countDown done))))
+    (try
+      (raw/await-latch entered)
+      (finally
+        (.countDown gate)
+        (raw/await-latch done)))))
+
+(deftest tasks-that-block-all-run-on-threads-just-started
+  (is (always? 200 #(with-pool [pool 2 16 100]
+                       (run-together? pool 16)))))
+
+(deftest tasks-that-block-all-run-on-threads-just-done
+  (with-pool [pool 2 16 100]
+    (is (always? 2000 #(run-together? pool 16)))))
+
+(deftest a-thread-whose-time-is-up-leaves-no-task-behind
+  (with-pool [pool 1 2 100]
+    (.setKeepAliveTime pool 50 TimeUnit/MICROSECONDS)
+    (is (always? 5000 #(run-together? pool 2)))))
+
+(deftest what-finds-no-thread-waits-in-order-then-is-refused
+  (with-pool [pool 1 1 2]
+    (let [gate (CountDownLatch. 1)
+          ran (atom [])
+          done (CountDownLatch. 2)]
+      (.execute pool (fn [] (raw/await-latch gate)))
+      (dotimes [n 2]
+        (.execute pool (fn [] (swap! ran conj n) (.countDown done))))
+      (is (thrown? RejectedExecutionException (.execute pool (fn []))))
+      (.countDown gate)
+      (is (raw/await-latch done))
+      (is (= [0 1] @ran)))))
