@@ -34,11 +34,28 @@ fn each_released_spare_is_replaced_once() {
             }
         }
         worker.join().unwrap();
-        let released = 1 - spares.available();
+        let released = 1 - spares.available().0;
         assert_eq!(to_park.load(Ordering::SeqCst), released);
         if released == 0 {
             assert!(spares.release());
         }
+        spare.join().unwrap();
+    });
+}
+
+/// A thread that sees a spare waiting may block: the spare it saw goes on once released, and is not one only told to wait.
+#[test]
+fn a_spare_that_is_only_promised_lets_nobody_block() {
+    loom::model(|| {
+        let spares = Arc::new(Spares::new());
+        spares.promise();
+        assert!(!spares.any_waiting());
+        let spare = thread::spawn({
+            let spares = Arc::clone(&spares);
+            move || spares.park()
+        });
+        assert!(spares.release());
+        assert!(!spares.any_waiting());
         spare.join().unwrap();
     });
 }

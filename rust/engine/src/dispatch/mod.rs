@@ -123,14 +123,14 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a request on this thread runs in place. With no spare left none does: each reactor keeps one active thread.
+    /// Whether a request on this thread runs in place. With no spare waiting none does: each reactor keeps one active thread.
     pub(crate) fn is_in_place(&self, dispatch: Dispatch, route: Route) -> bool {
         let may = match dispatch {
             Dispatch::Pool => false,
             Dispatch::InPlace => true,
             Dispatch::Adaptive => self.predictor.is_quick(route),
         };
-        may && self.spares(runtime::here().reactor).available() > 0
+        may && self.spares(runtime::here().reactor).any_waiting()
     }
 
     /// A call begins on this thread, under the eyes of the monitor: also one that hands its request to the pool, for that is the
@@ -204,7 +204,7 @@ mod tests {
     /// Waits until so many spares of the first reactor are available.
     fn spares(count: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while get().spares(0).available() != count as u64 {
+        while get().spares(0).available() != (count as u64, true) {
             assert!(Instant::now() < deadline, "never {count} spares");
             std::thread::yield_now();
         }

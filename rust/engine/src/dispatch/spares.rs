@@ -12,8 +12,8 @@ use crate::sync::{AtomicU64, Condvar, Mutex, Ordering, mutex};
 #[derive(Debug)]
 pub(crate) struct Spares {
     state: Mutex<State>,
-    /// `State::available`, to be read without the lock for every request.
-    available: AtomicU64,
+    /// The length of `State::waiting`, to be read without the lock for every request.
+    waiting: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -29,14 +29,12 @@ struct State {
 
 impl Spares {
     pub(crate) fn new() -> Self {
-        Self { state: mutex(State::default()), available: AtomicU64::new(0) }
+        Self { state: mutex(State::default()), waiting: AtomicU64::new(0) }
     }
 
     /// A thread is going to [`Spares::park`]: it counts as a spare from now on, so that a release in between is not lost.
     pub(crate) fn promise(&self) {
-        let mut state = self.state.lock();
-        state.available += 1;
-        self.available.store(state.available, Ordering::SeqCst);
+        self.state.lock().available += 1;
     }
 
     /// Lets one spare go. False if there is none.
@@ -46,11 +44,11 @@ impl Spares {
             return false;
         }
         state.available -= 1;
-        self.available.store(state.available, Ordering::SeqCst);
         let Some(released) = state.waiting.pop() else {
             state.tokens += 1;
             return true;
         };
+        self.waiting.store(state.waiting.len() as u64, Ordering::SeqCst);
         drop(state);
         released.notify_one();
         true
@@ -65,14 +63,23 @@ impl Spares {
         }
         let released = Arc::new(Condvar::default());
         state.waiting.push(Arc::clone(&released));
+        self.waiting.store(state.waiting.len() as u64, Ordering::SeqCst);
         while state.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, &released)) {
             state = released.wait(state);
         }
     }
 
-    /// Spares that could be released now.
+    /// Whether a thread waits here, so that another one may block. One that was only promised cannot help: it runs a call, perhaps, that blocks,
+    /// too.
     #[inline]
-    pub(crate) fn available(&self) -> u64 {
-        self.available.load(Ordering::Relaxed)
+    pub(crate) fn any_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Spares that could be released now, and whether they all wait.
+    #[cfg(test)]
+    pub(crate) fn available(&self) -> (u64, bool) {
+        let state = self.state.lock();
+        (state.available, state.waiting.len() as u64 == state.available)
     }
 }
