@@ -16,17 +16,30 @@ import java.util.concurrent.atomic.AtomicInteger;
 public final class GrowingPool extends ThreadPoolExecutor {
     private static final int KEEP_ALIVE_SECONDS = 60;
 
+    /** Threads that have ended because their time was up. */
+    private final AtomicInteger ended = new AtomicInteger();
+
     /** Makes a pool of {@code minimum} to {@code maximum} threads before which at most {@code queueSize} tasks wait. */
     public GrowingPool(int minimum, int maximum, int queueSize, ThreadFactory factory) {
         super(minimum, maximum, KEEP_ALIVE_SECONDS, TimeUnit.SECONDS, new LastResortQueue(queueSize), factory, GrowingPool::queue);
         setThreadFactory(worker -> factory.newThread(() -> {
             worker.run();
-            ended();
+            ended.getAndIncrement();
+            executeWaiting();
         }));
     }
 
-    /** A thread has ended. Tasks that came while it still counted towards the maximum may have a new one. */
-    private void ended() {
+    /** A thread counts towards the maximum until it has ended: a task queued for that reason may have a new one then. */
+    @Override
+    public void execute(Runnable task) {
+        int before = ended.get();
+        super.execute(task);
+        if (ended.get() != before) {
+            executeWaiting();
+        }
+    }
+
+    private void executeWaiting() {
         Runnable task = isShutdown() ? null : getQueue().poll();
         if (task == null) {
             return;

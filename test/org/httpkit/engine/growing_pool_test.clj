@@ -48,7 +48,7 @@
 (deftest a-thread-whose-time-is-up-leaves-no-task-behind
   (with-pool [pool 1 2 100]
     (.setKeepAliveTime pool 50 TimeUnit/MICROSECONDS)
-    (is (always? 5000 #(run-together? pool 2)))))
+    (is (always? 10000 #(run-together? pool 2)))))
 
 (deftest what-finds-no-thread-waits-in-order-then-is-refused
   (with-pool [pool 1 1 2]
