@@ -5,8 +5,7 @@
   (:require [clojure.string :as string]
             [immutant.web.internal.outbox :as outbox]
             [immutant.web.internal.tasks :as tasks])
-  (:import (immutant.web.internal.outbox Outbox)
-           (java.io InputStream)
+  (:import (java.io InputStream)
            (java.nio.charset Charset)
            (java.util.concurrent.atomic AtomicBoolean AtomicInteger AtomicReference)
            (org.httpkit.server AsyncChannel)))
@@ -31,7 +30,7 @@
 ;; sending   - the long send under way: the InputStream it reads, or true
 ;; timer     - the end of the stream's :timeout
 ;; violation - what the client did against the protocol
-(deftype Channel [request ^AsyncChannel exchange websocket? settings options ^Outbox outbox
+(deftype Channel [request ^AsyncChannel exchange websocket? settings options ^AtomicReference outbox
                   ^AtomicInteger phase ^AtomicBoolean queued ^AtomicReference head ^AtomicReference sending
                   ^AtomicReference timer ^AtomicReference violation])
 
