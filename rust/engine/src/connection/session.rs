@@ -4,7 +4,7 @@ use parking_lot::MutexGuard;
 
 use super::deadline::Waiting;
 use super::{Connection, State};
-use crate::application::{CloseCause, SocketEnd, SocketEndKind};
+use crate::application::{CloseCause, ExchangeId, SocketEnd, SocketEndKind};
 use crate::date;
 use crate::dispatch::Route;
 use crate::exchange::{Sent, UpgradeOptions};
@@ -167,23 +167,26 @@ impl Connection {
         self.release(state);
     }
 
-    /// The client's Close frame has come, or it broke the protocol. What is left is to write the reply and to close.
-    pub(super) fn session_closed(&self, state: &mut State, closed: Closed) {
+    /// The client's Close frame has come, or it broke the protocol. What is left is to tell the application, to write the reply and to close. The
+    /// application is told first (as http-kit does): a client that has its reply may count on what on-close does having begun.
+    pub(super) fn session_closed(&self, state: &mut MutexGuard<'_, State>, closed: Closed) {
         let Some(session) = state.session.take() else { return };
-        if let Some(reply) = closed.reply {
-            state.outbox.buffer().extend_from_slice(&reply);
-        }
         // A client that broke the protocol may still be sending: a close now would destroy the Close frame on its way.
         state.flags.linger_wanted |= closed.violation.is_some();
         state.http.close();
         if !session.told {
             let kind = if closed.violation.is_some() { SocketEndKind::Violation } else { SocketEndKind::Client };
-            state.notices.socket_end = Some(Box::new(SocketEnd { kind, code: closed.code.0, reason: closed.reason }));
+            let end = SocketEnd { kind, code: closed.code.0, reason: closed.reason };
+            let (id, messages) = (ExchangeId { connection: self.id, exchange: state.exchange }, state.messages);
+            MutexGuard::unlocked(state, || self.server.application.websocket_closed(id, &end, messages));
+        }
+        if let Some(reply) = closed.reply {
+            state.outbox.buffer().extend_from_slice(&reply);
         }
     }
 
     /// Fails the connection of a client that broke the protocol, unless answers to its earlier messages are waited for.
-    pub(super) fn fail_session(&self, state: &mut State) -> bool {
+    pub(super) fn fail_session(&self, state: &mut MutexGuard<'_, State>) -> bool {
         let due = state.session.as_deref_mut().filter(|session| session.holds <= 0).and_then(|session| session.ending.take());
         due.map(|closed| self.session_closed(state, *closed)).is_some()
     }

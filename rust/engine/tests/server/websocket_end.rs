@@ -34,7 +34,9 @@ fn the_clients_close_is_echoed_and_the_connection_closed() {
         assert_eq!(client.frame(), (CLOSE, payload));
         assert_eq!(client.ending(), Ending::Closed);
         assert_eq!(end(&fixture), SocketEnd { kind: SocketEndKind::Client, code, reason: reason.into() });
-        assert_eq!(fixture.app.log().messages, []);
+        let log = fixture.app.log();
+        assert_eq!(log.messages, []);
+        assert_eq!(log.ends_before_closes, 1, "told after the reply");
     }
 }
 

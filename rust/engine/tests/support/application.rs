@@ -28,6 +28,8 @@ pub(crate) struct Log {
     /// Messages, pings and pongs of WebSockets.
     pub(crate) messages: Vec<(MessageKind, Vec<u8>)>,
     pub(crate) ends: Vec<(ExchangeId, SocketEnd)>,
+    /// How many of `ends` were told while there still was a connection.
+    pub(crate) ends_before_closes: usize,
     /// Clients that broke the protocol.
     pub(crate) broken: usize,
     pub(crate) rejected: Vec<u16>,
@@ -242,7 +244,11 @@ impl Application for App {
     }
 
     fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, _messages: u32) {
-        self.note(|log| log.ends.push((exchange, end.clone())));
+        let is_connected = with_exchange(exchange, |_| ()).is_some();
+        self.note(|log| {
+            log.ends.push((exchange, end.clone()));
+            log.ends_before_closes += usize::from(is_connected);
+        });
     }
 
     fn rejected(&self, status: u16) {
