@@ -117,10 +117,12 @@
     :rescued              - held a thread of the engine so long that a spare one took over
     :bytes-in :bytes-out  - on the wire
     :messages-in          - WebSocket messages, pings and pongs of clients
-    :messages-out         - those of the application"
+    :messages-out         - those of the application
+    :bytes-pending        - that wait for clients now"
   [server]
   (let [^HttpServer server (or (:server (meta server)) server)
-        [accepted requests in-place rejected mispredicted rescued bytes-in bytes-out messages-in messages-out connections] (.stats server)]
+        [accepted requests in-place rejected mispredicted rescued bytes-in bytes-out messages-in messages-out connections
+         bytes-pending] (.stats server)]
     {:connections connections
      :connections-accepted accepted
      :requests requests
@@ -133,7 +135,8 @@
      :bytes-in bytes-in
      :bytes-out bytes-out
      :messages-in messages-in
-     :messages-out messages-out}))
+     :messages-out messages-out
+     :bytes-pending bytes-pending}))
 
 (defn run-server
   "Starts a server for a Ring handler. The server listens when the function returns.
@@ -175,7 +178,9 @@
   Channels:
     :max-ws                     - bytes of a WebSocket message; a client that sends more is refused with 1009 (default 4 MiB)
     :max-pending                - bytes of output that may wait for a client, nil or 0 for any number; beyond it a WebSocket is
-                                  closed with 1013, a stream cut (default 16 MiB)
+                                  closed with 1013, a stream cut (default 64 MiB)
+    :max-pending-total          - bytes that may wait for all clients together, likewise; beyond it each client for which more than
+                                  256 KiB wait is treated so (default a quarter of the largest heap)
     :slow-client                - what `send!` does when more than 256 KiB wait: :close goes on, up to :max-pending;
                                   :block waits until the client has taken most of it; :drop leaves WebSocket messages out
                                   until then and returns true (default :close)

@@ -35,5 +35,5 @@ pub use http1::{HEADER_NAMES, InvalidHead, Limits, Method, NameIndex};
 pub use proxy::ProxyProtocol;
 pub use remote_address::{Address, InvalidNetwork, Network};
 pub use runtime::set_thread_hooks;
-pub use server::{Server, StartError};
+pub use server::{GAUGES, Server, StartError};
 pub use stats::{COUNTERS, Counter};

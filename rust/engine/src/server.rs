@@ -3,19 +3,23 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::application::{Application, CloseCause};
 use crate::config::{Listen, ServerConfig};
+use crate::connection::WINDOW;
 use crate::dispatch::{Dispatch, Route};
 use crate::http1::Method;
 use crate::listener::{self, Listener};
 use crate::proxy::ProxyProtocol;
 use crate::stats::{COUNTERS, Counter, Stats};
 use crate::{registry, runtime};
+
+/// Number of gauges.
+pub const GAUGES: usize = 2;
 
 static SEED: AtomicU32 = AtomicU32::new(0);
 
@@ -35,6 +39,8 @@ pub(crate) struct ServerState {
     /// Tells the routes of servers apart.
     seed: u32,
     connections: AtomicUsize,
+    /// Bytes of output that wait for clients.
+    pending: AtomicU64,
     draining: AtomicBool,
     drained: AtomicBool,
     /// A connection has ended: there is room below the cap.
@@ -82,6 +88,7 @@ impl Server {
             stats: Stats::default(),
             seed: SEED.fetch_add(1, Ordering::Relaxed),
             connections: AtomicUsize::new(0),
+            pending: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             room: Notify::new(),
@@ -96,10 +103,16 @@ impl Server {
         self.port
     }
 
-    /// The counters, in the order of [`Counter`], and the number of open connections.
+    /// The counters, in the order of [`Counter`].
     #[must_use]
-    pub fn stats(&self) -> ([u64; COUNTERS], usize) {
-        (self.state.stats.read(), self.state.connections.load(Ordering::Relaxed))
+    pub fn stats(&self) -> [u64; COUNTERS] {
+        self.state.stats.read()
+    }
+
+    /// Open connections, and bytes of output that wait for their clients.
+    #[must_use]
+    pub fn gauges(&self) -> [u64; GAUGES] {
+        [self.state.connections.load(Ordering::Relaxed) as u64, self.state.pending.load(Ordering::Relaxed)]
     }
 
     /// Stops listening, ends idle connections, and lets the others end with their current exchange. The application hears
@@ -153,6 +166,17 @@ impl ServerState {
             self.room.notify_one();
         }
         self.check_drained();
+    }
+
+    /// So much more output waits for clients, or less.
+    pub(crate) fn pending_changed(&self, bytes: i64) {
+        self.pending.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// More waits for one client, or for all together, than may.
+    pub(crate) fn is_too_much(&self, for_one: usize) -> bool {
+        let (one, all) = (u64::from(self.config.max_pending), self.config.max_pending_total);
+        one > 0 && for_one as u64 > one || all > 0 && for_one > WINDOW && self.pending.load(Ordering::Relaxed) > all
     }
 
     pub(crate) fn has_room(&self) -> bool {

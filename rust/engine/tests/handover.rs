@@ -30,7 +30,7 @@ fn fixture_of(dispatch: Dispatch, budget: Duration) -> (Fixture, MutexGuard<'sta
 /// Waits until so many calls have been taken over.
 fn rescued(fixture: &Fixture, count: u64) {
     let deadline = Instant::now() + PATIENCE;
-    while fixture.server.stats().0[Counter::Rescued as usize] < count {
+    while fixture.server.stats()[Counter::Rescued as usize] < count {
         assert!(Instant::now() < deadline, "call number {count} was not taken over");
         std::thread::yield_now();
     }
@@ -125,7 +125,7 @@ fn calls_that_are_taken_over_all_the_time_answer_in_order() {
             });
         }
     });
-    assert!(fixture.server.stats().0[Counter::Rescued as usize] > 10, "or nothing was shown");
+    assert!(fixture.server.stats()[Counter::Rescued as usize] > 10, "or nothing was shown");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_file_goes_out_after_its_call() {
     let mut client = fixture.connect();
     client.send(requests(&["/file-block/1"]));
     fixture.app.held(1);
-    assert_eq!(fixture.server.stats().0[Counter::BytesOut as usize], 0, "its time would count as the call's");
+    assert_eq!(fixture.server.stats()[Counter::BytesOut as usize], 0, "its time would count as the call's");
     fixture.app.release(1);
     assert_eq!(client.response().body.len(), 1 << 20);
 }

@@ -5,7 +5,9 @@
 use std::ptr::{self, NonNull};
 
 use httpkit_engine::websocket::Opcode;
-use httpkit_engine::{Address, COUNTERS, Exchange, ExchangeId, Route, Sent, Server, UpgradeOptions, observe, with_exchange};
+use httpkit_engine::{
+    Address, COUNTERS, Exchange, ExchangeId, GAUGES, Route, Sent, Server, UpgradeOptions, observe, with_exchange,
+};
 use jni::objects::{JByteArray, JClass, JLongArray, JObject, JString};
 use jni::sys::{jboolean, jint, jlong};
 use jni::{Env, EnvUnowned};
@@ -87,10 +89,10 @@ extern "system" fn Java_org_httpkit_engine_Native_stats<'local>(
     counters: JLongArray<'local>,
 ) {
     guarded(env, Point::Stats, |env| {
-        let (sums, connections) = SERVERS.get(server).ok_or(Failure::NoServer)?.stats();
-        let mut values = [0; COUNTERS + 1];
-        for (value, sum) in values.iter_mut().zip(sums.into_iter().chain([connections as u64])) {
-            *value = jlong::try_from(sum).unwrap_or(jlong::MAX);
+        let server = SERVERS.get(server).ok_or(Failure::NoServer)?;
+        let mut values = [0; COUNTERS + GAUGES];
+        for (value, number) in values.iter_mut().zip(server.stats().into_iter().chain(server.gauges())) {
+            *value = jlong::try_from(number).unwrap_or(jlong::MAX);
         }
         counters.set_region(env, 0, &values)?;
         Ok(())

@@ -60,6 +60,8 @@
     IllegalArgumentException ":dispatch must be one of :pool, :in-place" {:dispatch :magic}
     ClassCastException ":worker-pool" {:worker-pool 5}
     ClassCastException ":worker-pool" {:worker-pool (delay 5)}
+    IllegalArgumentException ":max-pending-total" {:max-pending-total -1}
+    ArithmeticException ":max-pending-total" {:max-pending-total 1e18}
     ClassCastException ":server-header" {:server-header 5}
     IllegalArgumentException ":server-header" {:server-header "a\r\nb"}
     IllegalArgumentException "Invalid event-names:" {:event-names "x"}
@@ -83,7 +85,9 @@
     {:ip "localhost"}
     {:server-header ""}
     {:max-pending nil :ws-ping-interval nil :slow-client :block}
-    {:max-pending 0 :ws-ping-interval 0 :slow-client :drop :max-ws 0}
+    {:max-pending-total nil}
+    {:max-pending-total 5000000000}
+    {:max-pending 0 :max-pending-total 0 :ws-ping-interval 0 :slow-client :drop :max-ws 0}
     {:server-header nil}
     {:event-names {:keyword "ignored"}}
     {:legacy-content-length? nil}

@@ -22,19 +22,26 @@
 (defn- wrong-class [option accepted value]
   (throw (ClassCastException. (message option accepted value))))
 
-(defn integer
-  "Returns the option, or `default` if it is absent, as a long of at least `minimum` that fits an int."
-  ^long [options option default ^long minimum]
+(defn- whole
+  "Returns the option, or `default` if it is absent, as a long between the limits."
+  ^long [options option default [minimum maximum]]
   (let [value (get options option default)
-        accepted (str "a number from " minimum " to " Integer/MAX_VALUE)]
+        minimum (long minimum)
+        maximum (long maximum)
+        accepted (str "a number from " minimum " to " maximum)]
     (cond
       (nil? value) (throw (NullPointerException. (message option accepted value)))
       (not (number? value)) (wrong-class option accepted value)
-      (> (double value) Integer/MAX_VALUE)
+      (> (double value) maximum)
       (throw (ArithmeticException. (str "integer overflow: " (message option accepted value))))
 
       (>= (double value) minimum) (long value)
       :else (refuse option accepted value))))
+
+(defn integer
+  "Returns the option, or `default` if it is absent, as a long of at least `minimum` that fits an int."
+  ^long [options option default minimum]
+  (whole options option default [minimum Integer/MAX_VALUE]))
 
 (defn- optional
   "Returns the option; nil and 0 both mean that there is none."
@@ -128,6 +135,18 @@
   "http-kit's limit for the request line and all header lines together, unless one line may be longer."
   65536)
 
+(def ^:private most-bytes
+  "More than any machine has, and exact as a double."
+  (bit-shift-left 1 50))
+
+(defn- max-pending-total
+  "Returns how many bytes may wait for all clients. http-kit holds them in the heap, so the size of the heap says what the user can spare."
+  ^long [options]
+  (let [default (min (quot (.maxMemory (Runtime/getRuntime)) 4) (long most-bytes))]
+    (if (nil? (get options :max-pending-total default))
+      0
+      (whole options :max-pending-total default [0 most-bytes]))))
+
 (defn configuration
   "Returns everything but the address, which `org.httpkit.engine.address` adds."
   ^Configuration [options]
@@ -146,7 +165,8 @@
                       (boolean (get options :legacy-unsafe-remote-addr? true))
                       (trusted-proxies options))
       (.channels (int (integer options :max-ws 4194304 0))
-                 (int (optional options :max-pending 16777216))
+                 (int (optional options :max-pending 67108864))
+                 (max-pending-total options)
                  (int (optional options :ws-ping-interval nil)))
       (.dispatch (int (dispatch options)) (int (in-place-budget options)))
       (.serverHeader (server-header options)))))

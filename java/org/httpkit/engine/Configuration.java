@@ -21,7 +21,7 @@ public final class Configuration {
     private static final int KIND_TCP = 0;
     private static final int KIND_UNIX = 1;
     private static final int FIXED_LENGTH = 56;
-    private static final int CHANNELS_LENGTH = 12;
+    private static final int CHANNELS_LENGTH = 20;
 
     private int kind = KIND_TCP;
     private int flags;
@@ -42,6 +42,7 @@ public final class Configuration {
     private int keepAliveTimeoutMillis;
     private int maxMessage;
     private int maxPending;
+    private long maxPendingTotal;
     private int pingIntervalMillis;
     private byte[] address = {};
     private byte[] serverHeader;
@@ -103,12 +104,13 @@ public final class Configuration {
     }
 
     /**
-     * Sets the limits of channels: bytes of a WebSocket message, bytes that may wait for a client (0: any number), and milliseconds between
-     * pings (0: none are sent).
+     * Sets the limits of channels: bytes of a WebSocket message, bytes that may wait for a client and for all clients together (0: any
+     * number), and milliseconds between pings (0: none are sent).
      */
-    public void channels(int message, int pending, int pingInterval) {
+    public void channels(int message, int pending, long pendingTotal, int pingInterval) {
         maxMessage = message;
         maxPending = pending;
+        maxPendingTotal = pendingTotal;
         pingIntervalMillis = pingInterval;
     }
 
@@ -155,7 +157,8 @@ public final class Configuration {
         }
         Wire.putInt(block, at, maxMessage);
         Wire.putInt(block, at + 4, maxPending);
-        Wire.putInt(block, at + 8, pingIntervalMillis);
+        Wire.putLong(block, at + 8, maxPendingTotal);
+        Wire.putInt(block, at + 16, pingIntervalMillis);
         return block;
     }
 

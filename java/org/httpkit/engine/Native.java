@@ -21,7 +21,7 @@ public final class Native {
     public static final int UPGRADE_OWN_PONG = 1;
 
     /** The number of values {@link #stats} gives. */
-    public static final int COUNTERS = 11;
+    public static final int COUNTERS = 12;
 
     static {
         NativeLibrary.load();
@@ -48,7 +48,7 @@ public final class Native {
     /**
      * Fills {@code counters}, {@link #COUNTERS} long, with what the server has counted: connections accepted, requests, those that ran in
      * place, those the engine refused, calls in place over their budget, those a spare thread was released for, bytes in, bytes
-     * out, WebSocket messages in and out, and the connections open now.
+     * out, WebSocket messages in and out, the connections open now, and the bytes that wait for their clients.
      */
     public static native void stats(long server, long[] counters);
 

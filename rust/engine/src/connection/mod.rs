@@ -23,6 +23,7 @@ use self::deadline::Waiting;
 pub(crate) use self::deadline::sweep;
 pub(crate) use self::drive::Drive;
 pub(crate) use self::handover::Handover;
+pub(crate) use self::outbox::WINDOW;
 use self::outbox::{Flushed, LOW_WATER, Outbox};
 use self::session::Session;
 pub(crate) use self::transport::Transport;
@@ -254,13 +255,16 @@ impl Connection {
     /// Frees the lock, then tells the application and the task what happened under it.
     fn release(&self, mut state: MutexGuard<'_, State>) {
         let notices = std::mem::take(&mut state.notices);
-        let written = std::mem::take(&mut state.outbox.written);
+        let (written, pending) = (std::mem::take(&mut state.outbox.written), state.outbox.change());
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
         let messages = state.messages;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        if pending != 0 {
+            self.server.pending_changed(pending);
         }
         if written > 0 {
             self.server.stats.add(Counter::BytesOut, written);

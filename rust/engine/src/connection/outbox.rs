@@ -8,7 +8,7 @@ use crate::buffers::{give_write, take_write, with_stage_buffer};
 use crate::exchange::BodySource;
 
 /// Above this a sender is told to wait ([`Sent::Full`](crate::Sent::Full)).
-pub(super) const WINDOW: usize = 256 * 1024;
+pub(crate) const WINDOW: usize = 256 * 1024;
 /// Below this it is told to go on.
 pub(super) const LOW_WATER: usize = 64 * 1024;
 /// Smaller bodies are copied behind their head: one buffer and `write` beat two and `writev`.
@@ -24,6 +24,8 @@ pub(super) struct Outbox {
     bulk: Option<Box<Bulk>>,
     /// Bytes the socket has taken since this was last set to 0.
     pub(super) written: u64,
+    /// What [`Outbox::change`] has told of.
+    counted: usize,
 }
 
 pub(super) enum Bulk {
@@ -60,6 +62,13 @@ impl Outbox {
     /// Bytes held in memory.
     pub(super) fn buffered(&self) -> usize {
         self.buffer.len() - self.sent
+    }
+
+    /// By how much [`Outbox::buffered`] has changed since this was last asked.
+    pub(super) fn change(&mut self) -> i64 {
+        let buffered = self.buffered();
+        let before = std::mem::replace(&mut self.counted, buffered);
+        buffered as i64 - before as i64
     }
 
     /// The buffer to append to.
@@ -186,7 +195,7 @@ impl Outbox {
 
     /// Drops everything.
     pub(super) fn clear(&mut self) {
-        *self = Self { written: self.written, ..Self::default() };
+        *self = Self { written: self.written, counted: self.counted, ..Self::default() };
     }
 
     /// Drops what was sent, so that a slow reader's buffer holds no more than twice the window. Only when it is half of the buffer:

@@ -122,8 +122,7 @@ impl Connection {
 
     /// What waits for the client is more than the server keeps for one.
     pub(super) fn is_too_slow(&self, state: &State) -> bool {
-        let limit = self.server.config.max_pending as usize;
-        limit > 0 && state.outbox.buffered() > limit
+        self.server.is_too_much(state.outbox.buffered())
     }
 
     /// The application closes: a Close frame, and the connection waits for the client's for a while.

@@ -14,5 +14,6 @@ mod keep_alive;
 mod listening;
 mod pipelining;
 mod refusals;
+mod slow_clients;
 mod websocket;
 mod websocket_end;

@@ -4,7 +4,7 @@ use httpkit_engine::websocket::Opcode;
 use httpkit_engine::{Counter, Dispatch, MessageKind, Sent, with_exchange};
 
 use crate::support::Fixture;
-use crate::support::client::{Client, Ending, frame, upgrade_request};
+use crate::support::client::{Client, frame, upgrade_request};
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
@@ -79,7 +79,7 @@ fn many_messages_in_one_read_are_answered_in_order() {
         for text in texts {
             assert_eq!(client.frame(), (TEXT, text.into_bytes()));
         }
-        let (counters, _) = fixture.server.stats();
+        let counters = fixture.server.stats();
         assert_eq!((counters[Counter::MessagesIn as usize], counters[Counter::MessagesOut as usize]), (500, 500));
     }
 }
@@ -160,58 +160,4 @@ fn a_client_that_does_not_read_is_not_read_from() {
     for _ in 0..echoed.saturating_sub(1) {
         assert_eq!(client.frame().1.len(), 100_000);
     }
-}
-
-#[test]
-fn a_client_above_the_limit_is_closed_with_1013() {
-    let fixture = Fixture::with(|config| config.max_pending = 1024 * 1024);
-    let mut client = open(&fixture, "/ws");
-    let id = fixture.app.held(1);
-    let piece = vec![b'p'; 256 * 1024];
-    let send = || with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &piece));
-    let mut accepted = 0;
-    while send().is_some_and(|sent| sent != Ok(Sent::NotOpen)) {
-        accepted += 1;
-        assert!(accepted < 1000, "250 MB went somewhere");
-    }
-    assert_eq!(send(), Some(Ok(Sent::NotOpen)));
-    let log = fixture.app.wait("the end", |log| log.ends.len() == 1);
-    assert_eq!(log.ends[0].1.code, 1013);
-    // What was accepted arrives, and then the Close frame.
-    for _ in 0..accepted {
-        assert_eq!(client.frame(), (BINARY, piece.clone()));
-    }
-    assert_eq!(client.frame(), (0x88, 1013u16.to_be_bytes().to_vec()));
-    client.send_frame(0x88, &1013u16.to_be_bytes());
-    assert_eq!(client.ending(), Ending::Closed);
-    assert_eq!(fixture.app.log().ends.len(), 1);
-}
-
-#[test]
-fn one_message_is_taken_however_long() {
-    let fixture = Fixture::with(|config| config.max_pending = 1000);
-    let mut client = open(&fixture, "/ws");
-    let id = fixture.app.held(1);
-    let long = vec![b'l'; 20 * 1024 * 1024];
-    assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &long)), Some(Ok(Sent::Full)));
-    assert_eq!(client.frame(), (BINARY, long));
-    fixture.app.wait("room", |log| log.writable == [id]);
-}
-
-#[test]
-fn a_stream_above_the_limit_is_cut() {
-    let fixture = Fixture::with(|config| config.max_pending = 1024 * 1024);
-    let mut client = fixture.connect();
-    client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-    let id = fixture.app.held(1);
-    let piece = vec![b'p'; 256 * 1024];
-    assert!(with_exchange(id, |exchange| exchange.start(crate::support::application::head(200))).is_some());
-    let mut accepted = 0;
-    while with_exchange(id, |exchange| exchange.send(&piece, false)).is_some_and(|sent| sent != Sent::NotOpen) {
-        accepted += 1;
-        assert!(accepted < 1000, "250 MB went somewhere");
-    }
-    fixture.app.wait("the end", |log| log.closed.len() == 1);
-    let mut rest = Vec::new();
-    assert_eq!(client.rest(&mut rest), Ending::Reset);
 }

@@ -36,6 +36,7 @@ pub(crate) fn config() -> ServerConfig {
         in_place_budget: Duration::from_micros(200),
         max_message: 1024 * 1024,
         max_pending: 16 * 1024 * 1024,
+        max_pending_total: 0,
         ping_interval: 0,
         server_header: Some(b"test".to_vec()),
     }
