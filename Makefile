@@ -35,7 +35,10 @@ native:
 
 classes:
 	@scripts/require lein javac
+	@# Leiningen compiles what has changed, but constants are copied into all classes that name them.
+	@test -z "$$(find java -newer target/classes.stamp 2>&1)" || rm -rf target/classes
 	$(LEIN) javac
+	@touch target/classes.stamp
 
 run: build ## Serve EXAMPLE (tour; or chat, ticker, longpoll, upload) on PORT (8090)
 	@PORT=$(PORT) $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main

@@ -112,6 +112,15 @@ struct Notices {
     ended: bool,
 }
 
+impl Drop for Connection {
+    /// What was put into the outbox after the end waits for nobody.
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        state.outbox.clear();
+        self.server.pending_changed(state.outbox.change());
+    }
+}
+
 impl Connection {
     /// Enters a new connection into the registry.
     pub(crate) fn open(
