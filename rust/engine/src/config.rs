@@ -42,7 +42,8 @@ pub struct ServerConfig {
     pub max_message: u32,
     /// Bytes that may wait for one client of a stream or WebSocket before it is cut, 0 for no limit. One message is always taken.
     pub max_pending: u32,
-    /// Bytes that may wait for all clients together, 0 for no limit. Beyond it a client for which more than 256 KiB wait is cut likewise.
+    /// Bytes that may wait for all clients together, 0 for no limit. Beyond it a client for which more than 256 KiB wait is cut
+    /// likewise.
     pub max_pending_total: u64,
     /// Milliseconds without a byte of a WebSocket's client before it is asked with a ping, and again before it is cut; 0 for never.
     pub ping_interval: u32,

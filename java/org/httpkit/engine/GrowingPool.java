@@ -46,7 +46,7 @@ public final class GrowingPool extends ThreadPoolExecutor {
         }
         try {
             execute(task);
-        } catch (RejectedExecutionException shutDownMeanwhile) {
+        } catch (RejectedExecutionException full) {
             task.run();
         }
     }

@@ -48,7 +48,8 @@ public final class RingApplication extends Application {
 
     /**
      * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
-     * writes itself, {@code webSocketResponse} where no response asks for a WebSocket. With {@code ringSpec}, what Ring's SPEC and http-kit do differently is done Ring's way.
+     * writes itself, {@code webSocketResponse} where no response asks for a WebSocket. With {@code ringSpec}, what Ring's SPEC and http-kit
+     * do differently is done Ring's way.
      */
     public RingApplication(
         IFn handler,

@@ -166,8 +166,9 @@ impl Connection {
         self.release(state);
     }
 
-    /// The client's Close frame has come, or it broke the protocol. What is left is to tell the application, to write the reply and to close. The
-    /// application is told first (as http-kit does): a client that has its reply may count on what on-close does having begun.
+    /// The client's Close frame has come, or it broke the protocol. What is left is to tell the application, to write the reply and
+    /// to close. The application is told first (as http-kit does): a client that has the reply may count on its on-close having
+    /// begun.
     pub(super) fn session_closed(&self, state: &mut MutexGuard<'_, State>, closed: Closed) {
         let Some(session) = state.session.take() else { return };
         // A client that broke the protocol may still be sending: a close now would destroy the Close frame on its way.

@@ -69,8 +69,8 @@ impl Spares {
         }
     }
 
-    /// Whether a thread waits here, so that another one may block. One that was only promised cannot help: it runs a call, perhaps, that blocks,
-    /// too.
+    /// Whether a thread waits here, so that another one may block. One that was only promised cannot help: perhaps it runs a call that
+    /// blocks, too.
     #[inline]
     pub(crate) fn any_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
