@@ -1,19 +1,20 @@
 (ns httpkit-rs.runner
   "Runs every test namespace in one JVM and exits with the verdict.
 
-  Counts test functions, not assertions. A test that hangs ends the run with the stacks of all threads, since
-  a server's deadlock shows nothing else."
+  Counts test functions, not assertions. A test that hangs ends the run, its child processes too, with the stacks of all
+  threads, since a server's deadlock shows nothing else."
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
             [clojure.test :as test]
             [httpkit-rs.skip])
   (:import (java.io File)
+           (java.lang ProcessHandle)
            (java.lang.management ManagementFactory)
            (java.util.concurrent TimeUnit)))
 
 (def ^:private hang-millis
-  "No test of this suite needs a tenth of it, even under -Xcheck:jni on a busy machine."
-  180000)
+  "No test of this suite needs a tenth of it, even under -Xcheck:jni on a busy machine; with full counts some need more."
+  (if (Boolean/getBoolean "httpkit-rs.full-counts") 3600000 180000))
 
 (defn- test-namespaces
   "Returns the names of the namespaces in files called *_test.clj below `directory`, sorted, less those that match the
@@ -46,6 +47,8 @@
                (println (stacks))
                (println "HUNG:" running)
                (flush)
+               (run! (fn [^ProcessHandle child] (.destroyForcibly child))
+                     (iterator-seq (.iterator (.descendants (ProcessHandle/current)))))
                (.halt (Runtime/getRuntime) 2)))
            (recur))
          "test-watch")
