@@ -158,12 +158,18 @@
   [request]
   (await-true #(string/includes? (str (:async-channel request)) "null")))
 
+(defmacro with-stats
+  "As `with-server`, with `stats` bound to a function that returns the server's `server-stats`."
+  [[port stats handler options] & body]
+  `(let [stop# (server/run-server ~handler (merge {:port 0 :ip "127.0.0.1"} ~options))
+         ~port (:local-port (meta stop#))
+         ~stats (fn [] (server/server-stats stop#))]
+     (try ~@body (finally (stop#)))))
+
 (defmacro with-server
   "Runs the body with `port` bound to the port of a server with this handler and options, then stops the server."
   [[port handler options] & body]
-  `(let [stop# (server/run-server ~handler (merge {:port 0 :ip "127.0.0.1"} ~options))
-         ~port (:local-port (meta stop#))]
-     (try ~@body (finally (stop#)))))
+  `(with-stats [~port stats# ~handler ~options] ~@body))
 
 (def dispatches
   "The ways of dispatch; what a server does must not depend on them."

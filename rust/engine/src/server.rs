@@ -10,7 +10,6 @@ use tokio::sync::Notify;
 
 use crate::application::{Application, CloseCause};
 use crate::config::{Listen, ServerConfig};
-use crate::connection::WINDOW;
 use crate::dispatch::{Dispatch, Route};
 use crate::http1::Method;
 use crate::listener::{self, Listener};
@@ -39,7 +38,6 @@ pub(crate) struct ServerState {
     /// Tells the routes of servers apart.
     seed: u32,
     connections: AtomicUsize,
-    /// Bytes of output that wait for clients.
     pending: AtomicU64,
     draining: AtomicBool,
     drained: AtomicBool,
@@ -112,7 +110,7 @@ impl Server {
     /// Open connections, and bytes of output that wait for their clients.
     #[must_use]
     pub fn gauges(&self) -> [u64; GAUGES] {
-        [self.state.connections.load(Ordering::Relaxed) as u64, self.state.pending.load(Ordering::Relaxed)]
+        [self.state.connections.load(Ordering::Relaxed) as u64, self.state.pending()]
     }
 
     /// Stops listening, ends idle connections, and lets the others end with their current exchange. The application hears
@@ -173,10 +171,9 @@ impl ServerState {
         self.pending.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// More waits for one client, or for all together, than may.
-    pub(crate) fn is_too_much(&self, for_one: usize) -> bool {
-        let (one, all) = (u64::from(self.config.max_pending), self.config.max_pending_total);
-        one > 0 && for_one as u64 > one || all > 0 && for_one > WINDOW && self.pending.load(Ordering::Relaxed) > all
+    /// Bytes of output that wait for clients.
+    pub(crate) fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_room(&self) -> bool {

@@ -5,12 +5,12 @@
 mod support;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use httpkit_engine::{CloseCause, Counter, Dispatch, Sent, with_exchange};
 use support::application::head;
 use support::client::Ending;
-use support::{Fixture, PATIENCE};
+use support::{Fixture, PATIENCE, eventually};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -29,11 +29,7 @@ fn fixture_of(dispatch: Dispatch, budget: Duration) -> (Fixture, MutexGuard<'sta
 
 /// Waits until so many calls have been taken over.
 fn rescued(fixture: &Fixture, count: u64) {
-    let deadline = Instant::now() + PATIENCE;
-    while fixture.server.stats()[Counter::Rescued as usize] < count {
-        assert!(Instant::now() < deadline, "call number {count} was not taken over");
-        std::thread::yield_now();
-    }
+    eventually(&format!("call number {count} to be taken over"), || fixture.server.stats()[Counter::Rescued as usize] >= count);
 }
 
 fn requests(paths: &[&str]) -> String {

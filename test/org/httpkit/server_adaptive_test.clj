@@ -24,16 +24,8 @@
             (:body (raw/read-response connection)))
           (range times))))
 
-(defmacro ^:private with-stats
-  "Runs the body with `port` and `stats`, a function that returns the server's `server-stats`."
-  [[port stats handler options] & body]
-  `(let [stop# (server/run-server ~handler (merge {:port 0 :ip "127.0.0.1"} ~options))
-         ~port (:local-port (meta stop#))
-         ~stats (fn [] (server/server-stats stop#))]
-     (try ~@body (finally (stop#)))))
-
 (deftest quick-routes-run-in-place
-  (with-stats [port stats (fn [_] {:body (str (engine-thread?))}) {}]
+  (raw/with-stats [port stats (fn [_] {:body (str (engine-thread?))}) {}]
     (fetch-times port 2000 "/")
     (let [{:keys [requests in-place pool connections-accepted bytes-in bytes-out]} (stats)]
       (is (= 2000 requests (+ in-place pool)))
@@ -45,7 +37,7 @@
 
 (deftest a-slow-route-leaves-and-returns
   (let [slow? (atom true)]
-    (with-stats [port stats (fn [_] (when @slow? (Thread/sleep 5)) {:body (str (engine-thread?))}) {}]
+    (raw/with-stats [port stats (fn [_] (when @slow? (Thread/sleep 5)) {:body (str (engine-thread?))}) {}]
       (testing "after a handful of calls"
         (is (= "false" (peek (fetch-times port 10 "/report"))))
         (is (<= 1 (:mispredicted (stats)) 5)))
@@ -56,7 +48,7 @@
 (deftest a-large-file-is-not-a-slow-handler
   (let [slow? (atom true)
         file (temporary/file (string/join (repeat (* 4 1024 1024) "x")))]
-    (with-stats [port _ (fn [_]
+    (raw/with-stats [port _ (fn [_]
                           (when @slow? (Thread/sleep 5))
                           {:headers {"X-In-Place" (str (engine-thread?))} :body file})
                  {:in-place-budget 100}]
@@ -69,7 +61,7 @@
           (is (raw/await-true in-place?)))))))
 
 (deftest a-route-does-not-depend-on-ids
-  (with-stats [port stats (fn [{:keys [uri]}] (when (string/starts-with? uri "/slow") (Thread/sleep 3)) {:body ""}) {}]
+  (raw/with-stats [port stats (fn [{:keys [uri]}] (when (string/starts-with? uri "/slow") (Thread/sleep 3)) {:body ""}) {}]
     (dotimes [id 50]
       (raw/fetch port "GET" (str "/slow/" id)))
     (is (>= 5 (:mispredicted (stats))))))
@@ -184,7 +176,7 @@
 (deftest a-full-server-refuses
   (let [gate (Semaphore. 0)
         entered (CountDownLatch. 2)]
-    (with-stats [port stats (fn [_] (.countDown entered) (.acquire gate) {:body "done"})
+    (raw/with-stats [port stats (fn [_] (.countDown entered) (.acquire gate) {:body "done"})
                  (assoc (raw/quiet) :thread 2 :queue-size 3 :allow-virtual? false)]
       (let [connections (doall (repeatedly 5 #(raw/connect port)))]
         (try

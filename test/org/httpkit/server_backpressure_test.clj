@@ -74,21 +74,17 @@
         (dotimes [n pieces] (is (true? (server/send! ch (piece n)))))
         (is (= (range pieces) (repeatedly pieces #(number-of (ws/read-text connection))))))))
   (testing "so is a WebSocket beyond its window when all clients together are above :max-pending-total"
-    (let [channels (ws/events)
-          stop (server/run-server #(server/as-channel % {:on-open (fn [ch] (ws/note channels ch))})
-                                  {:port 0 :ip "127.0.0.1" :max-pending nil :max-pending-total 1000000})
-          port (:local-port (meta stop))
-          pending #(long (:bytes-pending (server/server-stats stop)))]
-      (try
+    (let [channels (ws/events)]
+      (raw/with-stats [port stats #(server/as-channel % {:on-open (fn [ch] (ws/note channels ch))})
+                       {:max-pending nil :max-pending-total 1000000}]
         (raw/with-connection [one port :receive-buffer 8192]
           (raw/with-connection [other port :receive-buffer 8192]
             (run! ws/handshake [one other])
             (let [slow [(ws/next-event channels) (ws/next-event channels)]
                   send-both #(mapv (fn [ch] (server/send! ch %)) slow)]
               (is (some false? (mapcat (comp send-both piece) (range most-pieces))))
-              (is (< 1000000 (long (pending)) 1600000)))))
-        (is (raw/await-true #(zero? (long (pending)))))
-        (finally (stop)))))
+              (is (< 1000000 (long (:bytes-pending (stats))) 1600000)))))
+        (is (raw/await-true #(zero? (long (:bytes-pending (stats)))))))))
   (testing "one client that does not read costs the others nothing"
     (let [channels (ws/events)
           rounds 400]

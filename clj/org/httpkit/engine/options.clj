@@ -44,11 +44,13 @@
   (whole options option default [minimum Integer/MAX_VALUE]))
 
 (defn- optional
-  "Returns the option; nil and 0 both mean that there is none."
-  ^long [options option default]
-  (if (nil? (get options option default))
-    0
-    (integer options option default 0)))
+  "Returns the option, at most `maximum`; nil and 0 both mean that there is none."
+  (^long [options option default]
+   (optional options option default Integer/MAX_VALUE))
+  (^long [options option default maximum]
+   (if (nil? (get options option default))
+     0
+     (whole options option default [0 maximum]))))
 
 (defn- choice
   "Returns the value in `choices` for the option."
@@ -142,10 +144,8 @@
 (defn- max-pending-total
   "Returns how many bytes may wait for all clients. http-kit holds them in the heap, so the size of the heap says what the user can spare."
   ^long [options]
-  (let [default (min (quot (.maxMemory (Runtime/getRuntime)) 4) (long most-bytes))]
-    (if (nil? (get options :max-pending-total default))
-      0
-      (whole options :max-pending-total default [0 most-bytes]))))
+  (let [quarter (quot (.maxMemory (Runtime/getRuntime)) 4)]
+    (optional options :max-pending-total (min quarter (long most-bytes)) most-bytes)))
 
 (defn configuration
   "Returns everything but the address, which `org.httpkit.engine.address` adds."

@@ -92,15 +92,12 @@ public final class GrowingPool extends ThreadPoolExecutor {
         @Override
         public Runnable take() throws InterruptedException {
             free.getAndIncrement();
-            Runnable task = null;
             try {
-                task = super.take();
-            } finally {
-                if (task == null) {
-                    free.getAndDecrement();
-                }
+                return super.take();
+            } catch (InterruptedException e) {
+                free.getAndDecrement();
+                throw e;
             }
-            return task;
         }
 
         @Override

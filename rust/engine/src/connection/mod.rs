@@ -23,7 +23,6 @@ use self::deadline::Waiting;
 pub(crate) use self::deadline::sweep;
 pub(crate) use self::drive::Drive;
 pub(crate) use self::handover::Handover;
-pub(crate) use self::outbox::WINDOW;
 use self::outbox::{Flushed, LOW_WATER, Outbox};
 use self::session::Session;
 pub(crate) use self::transport::Transport;

@@ -8,7 +8,7 @@ use crate::buffers::{give_write, take_write, with_stage_buffer};
 use crate::exchange::BodySource;
 
 /// Above this a sender is told to wait ([`Sent::Full`](crate::Sent::Full)).
-pub(crate) const WINDOW: usize = 256 * 1024;
+pub(super) const WINDOW: usize = 256 * 1024;
 /// Below this it is told to go on.
 pub(super) const LOW_WATER: usize = 64 * 1024;
 /// Smaller bodies are copied behind their head: one buffer and `write` beat two and `writev`.

@@ -3,6 +3,7 @@
 use parking_lot::MutexGuard;
 
 use super::deadline::Waiting;
+use super::outbox::WINDOW;
 use super::{Connection, State};
 use crate::application::{CloseCause, ExchangeId, SocketEnd, SocketEndKind};
 use crate::date;
@@ -120,9 +121,11 @@ impl Connection {
         Ok(self.written(guard))
     }
 
-    /// What waits for the client is more than the server keeps for one.
+    /// More waits for the client than the server keeps for one, or more than the window while all together have too much.
     pub(super) fn is_too_slow(&self, state: &State) -> bool {
-        self.server.is_too_much(state.outbox.buffered())
+        let (one, all) = (self.server.config.max_pending as usize, self.server.config.max_pending_total);
+        let waiting = state.outbox.buffered();
+        one > 0 && waiting > one || all > 0 && waiting > WINDOW && self.server.pending() > all
     }
 
     /// The application closes: a Close frame, and the connection waits for the client's for a while.

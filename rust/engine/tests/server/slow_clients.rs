@@ -1,23 +1,15 @@
 //! Clients that do not take what is sent to them (row R7): each costs a bounded amount of memory, and so do all of them together.
 
-use std::time::Instant;
-
 use httpkit_engine::websocket::Opcode;
 use httpkit_engine::{ExchangeId, Sent, with_exchange};
 
 use crate::support::application::head;
-use crate::support::client::{Client, Ending};
-use crate::support::{Fixture, PATIENCE};
+use crate::support::client::Ending;
+use crate::support::{Fixture, eventually};
 
 const BINARY: u8 = 0x82;
 /// What one client may have waiting though all together have too much.
 const WINDOW: usize = 256 * 1024;
-
-fn open(fixture: &Fixture, path: &str) -> Client {
-    let mut client = fixture.connect();
-    client.upgrade(path);
-    client
-}
 
 fn send(id: ExchangeId, message: &[u8]) -> bool {
     with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, message)).is_some_and(|sent| sent != Ok(Sent::NotOpen))
@@ -30,16 +22,15 @@ fn pending(fixture: &Fixture) -> usize {
 #[test]
 fn a_client_above_the_limit_is_closed_with_1013() {
     let fixture = Fixture::with(|config| config.max_pending = 1024 * 1024);
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let id = fixture.app.held(1);
     let piece = vec![b'p'; 256 * 1024];
-    let send = || with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &piece));
     let mut accepted = 0;
-    while send().is_some_and(|sent| sent != Ok(Sent::NotOpen)) {
+    while send(id, &piece) {
         accepted += 1;
         assert!(accepted < 1000, "250 MB went somewhere");
     }
-    assert_eq!(send(), Some(Ok(Sent::NotOpen)));
+    assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &piece)), Some(Ok(Sent::NotOpen)));
     let log = fixture.app.wait("the end", |log| log.ends.len() == 1);
     assert_eq!(log.ends[0].1.code, 1013);
     // What was accepted arrives, and then the Close frame.
@@ -55,7 +46,7 @@ fn a_client_above_the_limit_is_closed_with_1013() {
 #[test]
 fn one_message_is_taken_however_long() {
     let fixture = Fixture::with(|config| config.max_pending = 1000);
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let id = fixture.app.held(1);
     let long = vec![b'l'; 20 * 1024 * 1024];
     assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &long)), Some(Ok(Sent::Full)));
@@ -86,7 +77,7 @@ fn clients_that_are_above_the_limit_together_are_closed() {
     const LIMIT: usize = 4 * 1024 * 1024;
     const PIECE: usize = 64 * 1024;
     let fixture = Fixture::with(|config| config.max_pending_total = LIMIT as u64);
-    let stalled: Vec<_> = (0..8).map(|_| open(&fixture, "/ws")).collect();
+    let stalled: Vec<_> = (0..8).map(|_| fixture.open_websocket("/ws")).collect();
     let mut open_ids: Vec<_> = (1..=stalled.len()).map(|number| fixture.app.held(number)).collect();
     let piece = vec![b'p'; PIECE];
     let (mut most, mut rounds) = (0, 0);
@@ -101,16 +92,12 @@ fn clients_that_are_above_the_limit_together_are_closed() {
     let log = fixture.app.wait("the ends", |log| log.ends.len() == stalled.len());
     assert!(log.ends.iter().all(|(_, end)| end.code == 1013));
     // Who reads is not to blame.
-    let mut reader = open(&fixture, "/ws");
+    let mut reader = fixture.open_websocket("/ws");
     let id = fixture.app.held(stalled.len() + 1);
     for _ in 0..100 {
         assert!(send(id, &piece));
         assert_eq!(reader.frame(), (BINARY, piece.clone()));
     }
     drop(stalled);
-    let deadline = Instant::now() + PATIENCE;
-    while pending(&fixture) > 0 {
-        assert!(Instant::now() < deadline, "{} bytes wait for nobody", pending(&fixture));
-        std::thread::yield_now();
-    }
+    eventually("nothing to wait for nobody", || pending(&fixture) == 0);
 }

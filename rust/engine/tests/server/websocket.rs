@@ -4,18 +4,12 @@ use httpkit_engine::websocket::Opcode;
 use httpkit_engine::{Counter, Dispatch, MessageKind, Sent, with_exchange};
 
 use crate::support::Fixture;
-use crate::support::client::{Client, frame, upgrade_request};
+use crate::support::client::{frame, upgrade_request};
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
-
-fn open(fixture: &Fixture, path: &str) -> Client {
-    let mut client = fixture.connect();
-    client.upgrade(path);
-    client
-}
 
 #[test]
 fn the_handshake_is_a_bare_101() {
@@ -31,7 +25,7 @@ fn the_handshake_is_a_bare_101() {
 fn messages_of_every_size_come_back() {
     for dispatch in [Dispatch::Pool, Dispatch::Adaptive, Dispatch::InPlace] {
         let fixture = Fixture::with(|config| config.dispatch = dispatch);
-        let mut client = open(&fixture, "/ws");
+        let mut client = fixture.open_websocket("/ws");
         for length in [0, 1, 125, 126, 127, 2047, 2048, 65535, 65536, 200_000, 1024 * 1024] {
             for first in [TEXT, BINARY] {
                 let payload = vec![b'm'; length];
@@ -73,7 +67,7 @@ fn frames_before_an_upgrade_from_another_thread_wait_for_it() {
 fn many_messages_in_one_read_are_answered_in_order() {
     for dispatch in [Dispatch::Pool, Dispatch::InPlace] {
         let fixture = Fixture::with(|config| config.dispatch = dispatch);
-        let mut client = open(&fixture, "/ws");
+        let mut client = fixture.open_websocket("/ws");
         let texts: Vec<_> = (0..500).map(|number| format!("message {number}")).collect();
         client.send(texts.iter().flat_map(|text| frame(TEXT, text.as_bytes())).collect::<Vec<_>>());
         for text in texts {
@@ -87,7 +81,7 @@ fn many_messages_in_one_read_are_answered_in_order() {
 #[test]
 fn pings_are_answered_before_the_application_hears_of_them() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     client.send([frame(PING, b"are you there"), frame(PONG, b"by the way"), frame(TEXT, b"done")].concat());
     assert_eq!(client.frame(), (PONG, b"are you there".to_vec()));
     assert_eq!(client.frame(), (TEXT, b"done".to_vec()));
@@ -98,7 +92,7 @@ fn pings_are_answered_before_the_application_hears_of_them() {
 #[test]
 fn an_application_may_answer_pings_itself() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws-own-pong");
+    let mut client = fixture.open_websocket("/ws-own-pong");
     client.send([frame(PING, b"?"), frame(TEXT, b"done")].concat());
     assert_eq!(client.frame(), (TEXT, b"done".to_vec()));
 }
@@ -106,7 +100,7 @@ fn an_application_may_answer_pings_itself() {
 #[test]
 fn a_blocked_callback_holds_up_neither_pings_nor_what_is_sent_to_its_client() {
     let fixture = Fixture::with(|config| config.dispatch = Dispatch::InPlace);
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let id = fixture.app.held(1);
     client.send_frame(TEXT, b"block");
     fixture.app.wait("the call", |log| !log.messages.is_empty());
@@ -121,12 +115,12 @@ fn a_blocked_callback_holds_up_neither_pings_nor_what_is_sent_to_its_client() {
 #[test]
 fn a_hold_stops_messages_until_it_is_taken_back() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let id = fixture.app.held(1);
     client.send([frame(TEXT, b"hold"), frame(TEXT, b"later"), frame(PING, b"last")].concat());
     fixture.app.wait("the hold", |log| !log.messages.is_empty());
     // Another connection's message shows that the held one's would have come by now.
-    let mut other = open(&fixture, "/ws");
+    let mut other = fixture.open_websocket("/ws");
     other.send_frame(TEXT, b"other");
     assert_eq!(other.frame(), (TEXT, b"other".to_vec()));
     assert_eq!(fixture.app.log().messages.len(), 2);
@@ -138,7 +132,7 @@ fn a_hold_stops_messages_until_it_is_taken_back() {
 #[test]
 fn a_hold_may_be_taken_back_before_it_is_reported() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     client.send([frame(TEXT, b"resume early"), frame(TEXT, b"next")].concat());
     assert_eq!(client.frame(), (TEXT, b"next".to_vec()));
 }
@@ -146,7 +140,7 @@ fn a_hold_may_be_taken_back_before_it_is_reported() {
 #[test]
 fn a_client_that_does_not_read_is_not_read_from() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let message = frame(BINARY, &vec![b'x'; 100_000]);
     client.stream.set_write_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
     let mut sent: usize = 0;

@@ -11,12 +11,6 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
-fn open(fixture: &Fixture, path: &str) -> Client {
-    let mut client = fixture.connect();
-    client.upgrade(path);
-    client
-}
-
 fn end(fixture: &Fixture) -> SocketEnd {
     fixture.app.wait("the end", |log| !log.ends.is_empty()).ends[0].1.clone()
 }
@@ -29,7 +23,7 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 fn the_clients_close_is_echoed_and_the_connection_closed() {
     for (payload, code, reason) in [(close(1000, "bye"), 1000, "bye"), (close(3999, ""), 3999, ""), (Vec::new(), 1005, "")] {
         let fixture = Fixture::new();
-        let mut client = open(&fixture, "/ws");
+        let mut client = fixture.open_websocket("/ws");
         client.send([frame(CLOSE, &payload), frame(TEXT, b"too late")].concat());
         assert_eq!(client.frame(), (CLOSE, payload));
         assert_eq!(client.ending(), Ending::Closed);
@@ -48,7 +42,7 @@ fn a_violation_is_answered_with_its_code_and_told_with_its_text() {
         (frame(TEXT, &[0xff]), 1007, "Invalid UTF-8 websocket payload"),
     ] {
         let fixture = Fixture::new();
-        let mut client = open(&fixture, "/ws");
+        let mut client = fixture.open_websocket("/ws");
         client.send(bytes);
         assert_eq!(client.frame(), (CLOSE, close(code, "")));
         // Still sending: that must not cost it the Close frame.
@@ -61,7 +55,7 @@ fn a_violation_is_answered_with_its_code_and_told_with_its_text() {
 #[test]
 fn answers_to_earlier_messages_come_before_the_close_of_a_violation() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     client.send([frame(TEXT, b"answer later"), frame(0xc1, b"hi")].concat());
     let id = fixture.app.held(2);
     fixture.app.wait("the violation", |log| log.broken == 1);
@@ -78,13 +72,13 @@ fn answers_to_earlier_messages_come_before_the_close_of_a_violation() {
 #[test]
 fn a_violation_is_answered_though_earlier_messages_never_are() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     client.send([frame(TEXT, b"answer never"), frame(0xc1, b"hi")].concat());
     assert_eq!(client.frame(), (CLOSE, close(1002, "")));
     assert_eq!(client.ending(), Ending::Closed);
     assert_eq!(end(&fixture).kind, SocketEndKind::Violation);
     // A client that does not wait for its Close frame.
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     client.send([frame(TEXT, b"answer never"), frame(0xc1, b"hi")].concat());
     drop(client);
     let log = fixture.app.wait("both ends", |log| log.ends.len() == 2);
@@ -95,7 +89,7 @@ fn a_violation_is_answered_though_earlier_messages_never_are() {
 fn a_message_above_the_limit_is_refused_by_its_head() {
     for path in ["/ws", "/ws-small/1000"] {
         let fixture = Fixture::with(|config| config.max_message = if path == "/ws" { 1000 } else { 4_000_000 });
-        let mut client = open(&fixture, path);
+        let mut client = fixture.open_websocket(path);
         client.send_frame(TEXT, &[b'x'; 1000]);
         assert_eq!(client.frame().1.len(), 1000);
         client.send([0x81, 0x80 | 126, 0x03, 0xe9, 0, 0, 0, 0]);
@@ -107,7 +101,7 @@ fn a_message_above_the_limit_is_refused_by_its_head() {
 #[test]
 fn the_applications_close_waits_for_the_clients() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let id = fixture.app.held(1);
     let call = |code, reason: &str| with_exchange(id, |exchange| exchange.close_websocket(code, reason));
     assert_eq!(call(1005, ""), Some(Err(InvalidClose::Code(1005))));
@@ -126,7 +120,7 @@ fn the_applications_close_waits_for_the_clients() {
 #[test]
 fn a_client_that_does_not_answer_a_close_is_cut_off_after_a_while() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     let id = fixture.app.held(1);
     assert_eq!(with_exchange(id, |exchange| exchange.close_websocket(1000, "")), Some(Ok(Sent::Accepted)));
     assert_eq!(client.frame(), (CLOSE, close(1000, "")));
@@ -145,7 +139,7 @@ fn a_lost_connection_is_told() {
         },
     ];
     for (count, lose) in clients.into_iter().enumerate() {
-        lose(open(&fixture, "/ws"));
+        lose(fixture.open_websocket("/ws"));
         let log = fixture.app.wait("the end", |log| log.ends.len() > count);
         assert_eq!(log.ends[count].1, SocketEnd { kind: SocketEndKind::Lost, code: 1006, reason: String::new() });
     }
@@ -154,7 +148,7 @@ fn a_lost_connection_is_told() {
 #[test]
 fn a_server_that_drains_says_so_and_waits_for_the_answer() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     fixture.server.drain();
     assert_eq!(client.frame(), (CLOSE, close(1001, "")));
     assert_eq!(end(&fixture), SocketEnd { kind: SocketEndKind::Server, code: 1001, reason: String::new() });
@@ -169,7 +163,7 @@ fn a_server_that_drains_says_so_and_waits_for_the_answer() {
 #[test]
 fn a_server_that_closes_cuts_what_is_left() {
     let fixture = Fixture::new();
-    let mut client = open(&fixture, "/ws");
+    let mut client = fixture.open_websocket("/ws");
     fixture.server.close();
     assert_eq!(end(&fixture).kind, SocketEndKind::Server);
     client.wait_for_end();
@@ -179,8 +173,8 @@ fn a_server_that_closes_cuts_what_is_left() {
 #[test]
 fn an_idle_websocket_is_closed_and_a_busy_one_is_not() {
     let fixture = Fixture::new();
-    let mut idle = open(&fixture, "/ws/100");
-    let mut busy = open(&fixture, "/ws/1000");
+    let mut idle = fixture.open_websocket("/ws/100");
+    let mut busy = fixture.open_websocket("/ws/1000");
     assert_eq!(idle.frame(), (CLOSE, close(1001, "Idle Timeout")));
     idle.send_frame(CLOSE, &close(1001, ""));
     assert_eq!(idle.ending(), Ending::Closed);
@@ -192,7 +186,7 @@ fn an_idle_websocket_is_closed_and_a_busy_one_is_not() {
 #[test]
 fn a_peer_that_answers_no_ping_is_reaped() {
     let fixture = Fixture::with(|config| config.ping_interval = 100);
-    let (mut dead, mut alive) = (open(&fixture, "/ws"), open(&fixture, "/ws"));
+    let (mut dead, mut alive) = (fixture.open_websocket("/ws"), fixture.open_websocket("/ws"));
     let dead_id = fixture.app.held(1);
     for _ in 0..3 {
         assert_eq!(alive.frame(), (PING, Vec::new()));
@@ -216,7 +210,7 @@ fn a_peer_that_answers_no_ping_is_reaped() {
 #[test]
 fn a_callback_that_panics_costs_its_connection_only() {
     let fixture = Fixture::new();
-    let (mut client, mut other) = (open(&fixture, "/ws"), open(&fixture, "/ws"));
+    let (mut client, mut other) = (fixture.open_websocket("/ws"), fixture.open_websocket("/ws"));
     client.send_frame(TEXT, b"panic");
     client.wait_for_end();
     assert_eq!(end(&fixture).kind, SocketEndKind::Server);

@@ -8,7 +8,7 @@ pub(crate) mod client;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use httpkit_engine::{Dispatch, Limits, Listen, ProxyProtocol, Server, ServerConfig, Timeouts};
 
@@ -48,6 +48,15 @@ pub(crate) fn timeouts(header: u64, body: u64, write: u64, keep_alive: u64) -> T
     Timeouts { header, body, write, keep_alive }
 }
 
+/// Waits until the condition is true, for states that nobody announces.
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A running server; stopped when it goes out of scope.
 pub(crate) struct Fixture {
     pub(crate) server: Server,
@@ -69,6 +78,13 @@ impl Fixture {
 
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.server.port().expect("a TCP server"))
+    }
+
+    /// A connection that is a WebSocket.
+    pub(crate) fn open_websocket(&self, path: &str) -> Client {
+        let mut client = self.connect();
+        client.upgrade(path);
+        client
     }
 
     /// The response to one request on a connection of its own.
