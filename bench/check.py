@@ -41,6 +41,7 @@ ANSWERS = {
     "/upload": Expected(str(UPLOAD_BYTES).encode(), upload=b"x" * UPLOAD_BYTES),
     "/stream": Expected(b"x" * MEBIBYTE),
     "/file": Expected(b"x" * MEBIBYTE),
+    "/file/small": Expected(b"x" * 16 * 1024),
 }
 
 

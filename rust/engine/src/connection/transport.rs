@@ -6,6 +6,8 @@ use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+#[cfg(target_os = "linux")]
+use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -47,6 +49,21 @@ impl Transport {
             Self::Tcp(stream) => stream.try_write(bytes),
             Self::Unix(stream) => stream.try_write(bytes),
         }
+    }
+
+    /// As [`Transport::try_write`], for bytes that more will follow at once: they leave in one packet.
+    #[cfg(target_os = "linux")]
+    pub(super) fn try_write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || Ok(rustix::net::send(stream, bytes, flags)?)),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn try_write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
     }
 
     pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {

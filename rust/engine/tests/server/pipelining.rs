@@ -31,6 +31,8 @@ fn answers_of_every_kind_keep_their_order() {
         "/file/0",
         "/c",
         "/file/5",
+        "/file/65536",
+        "/file/65537",
         "/later/3",
     ];
     for size in [usize::MAX, 7] {
