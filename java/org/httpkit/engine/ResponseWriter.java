@@ -52,6 +52,9 @@ public final class ResponseWriter {
     /** Null in a writer that serves one response. */
     private KnownTexts names;
     private KnownTexts values;
+    private KnownHeads heads;
+    /** All values of the headers so far are Strings, and so will be the same next time. */
+    private boolean onlyTexts;
 
     ResponseWriter() {
     }
@@ -78,6 +81,7 @@ public final class ResponseWriter {
             if (names == null) {
                 names = new KnownTexts();
                 values = new KnownTexts();
+                heads = new KnownHeads();
             }
             KEPT.set(this);
         }
@@ -114,6 +118,17 @@ public final class ResponseWriter {
         headerCount = 0;
         handlerLength = NO_LENGTH;
         contentType = null;
+        onlyTexts = true;
+        KnownHeads.Head known = heads == null || headers == null ? null : heads.find(headers);
+        if (known != null) {
+            ensure(known.lines.length);
+            System.arraycopy(known.lines, 0, block, length, known.lines.length);
+            length += known.lines.length;
+            headerCount = known.count;
+            handlerLength = known.handlerLength;
+            contentType = known.contentType;
+            return;
+        }
         // Vectors reduce with keys as well, but they are no headers.
         Map<?, ?> map = (Map<?, ?>) headers;
         if (map instanceof IKVReduce) {
@@ -122,6 +137,9 @@ public final class ResponseWriter {
             for (Map.Entry<?, ?> entry : map.entrySet()) {
                 header(entry.getKey(), entry.getValue());
             }
+        }
+        if (heads != null && map != null && onlyTexts) {
+            heads.offer(map, block, Wire.RESPONSE_HEAD, length, headerCount, handlerLength, contentType);
         }
     }
 
@@ -134,6 +152,7 @@ public final class ResponseWriter {
         if (value == null) {
             return;
         }
+        onlyTexts &= value instanceof String;
         if (text.length() == CONTENT_LENGTH.length() && text.equalsIgnoreCase(CONTENT_LENGTH)) {
             handlerLength = parseLength(value);
         } else if (text.length() == TRANSFER_ENCODING.length() && text.equalsIgnoreCase(TRANSFER_ENCODING)) {

@@ -263,7 +263,9 @@ impl Connection {
     /// Frees the lock, then tells the application and the task what happened under it.
     fn release(&self, mut state: MutexGuard<'_, State>) {
         let notices = std::mem::take(&mut state.notices);
-        let (written, pending) = (std::mem::take(&mut state.outbox.written), state.outbox.change());
+        let written = std::mem::take(&mut state.outbox.written);
+        // Answers held back for the ones that follow wait for us, not for the client.
+        let pending = if state.flags.corked { 0 } else { state.outbox.change() };
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
         let messages = state.messages;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };

@@ -64,6 +64,45 @@
     (doseq [bad ["x" 1 [["A" "b"]] #{}]]
       (is (thrown? ClassCastException (lines bad))))))
 
+(def ^:private times
+  "So often does a map come until a writer surely knows it."
+  4)
+
+(deftest maps-that-come-again
+  (testing "become the same lines, however many there are of them"
+    (let [many (fn [length] (into {} (for [i (range length)] [(str "N" i) (str i)])))
+          maps (into [{"A" "b"} {"A" nil} (many 20) (many 300) {"Content-Length" "5" "A" "b"}]
+                     (for [i (range 20)] {"A" (str i)}))
+          once (mapv lines maps)]
+      (dotimes [_ times]
+        (doseq [[expected given] (map vector once maps)]
+          (is (= expected (lines given)))))
+      (doseq [[expected given] (map vector once maps)]
+        (dotimes [_ times]
+          (is (= expected (lines given)))))))
+  (testing "unless they have changed"
+    (let [value (StringBuilder.)
+          java-map (LinkedHashMap.)]
+      (doseq [i (range 1 (inc times))]
+        (.append value "x")
+        (.put java-map "A" (str i))
+        (is (= [["A" (string/join (repeat i "x"))]] (lines {"A" value})))
+        (is (= [["A" (str i)]] (lines java-map))))
+      (let [constant {"A" value}]
+        (doseq [i (range (inc times) (* 2 times))]
+          (.append value "x")
+          (is (= [["A" (string/join (repeat i "x"))]] (lines constant)))))))
+  (testing "with what else they say"
+    (let [headers {"Content-Length" "7" "Content-Type" "text/plain; charset=utf-16"}
+          writer (ResponseWriter/acquire)]
+      (.release writer)
+      (dotimes [_ times]
+        (let [writer (doto (ResponseWriter/acquire) (.head 200 headers))]
+          (is (= [7 1 "UTF-16"] [(.handlerLength writer) (.headerCount writer) (str (.charset writer))]))
+          (.head writer 200 {})
+          (is (= [-1 0 "UTF-8"] [(.handlerLength writer) (.headerCount writer) (str (.charset writer))]))
+          (.release writer))))))
+
 (deftest invalid-names
   (doseq [bad ["" " " "A b" "A:" "A\r\n" "A\u0000" "\u00e4" "a(b" "a/b"]]
     (is (thrown-with-msg? IllegalArgumentException #"(?s)^Invalid HTTP header name: " (lines {bad "x"})) (pr-str bad)))
