@@ -130,7 +130,7 @@ fn an_answer_that_is_refused_can_be_replaced() {
 #[test]
 fn a_body_shorter_than_declared_never_looks_complete() {
     let fixture = Fixture::new();
-    for path in ["/short-source/200000", "/short-file/200000"] {
+    for path in ["/short-source/200000", "/short-file/200000", "/short-file/2000"] {
         let mut client = fixture.connect();
         client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         let mut rest = Vec::new();
