@@ -32,8 +32,10 @@ def processor() -> str:
     memory = Path("/proc/meminfo").read_text(encoding="utf-8")
     gibibytes = int(_first(r"^MemTotal:\s+(\d+)", memory)) / 2**20
     model = _first(r"^model name\s*:(.*)", text)
-    return (f"{model}, {os.cpu_count()} cores, "
-            f"{gibibytes:.0f} GiB, Linux {platform.release()}")
+    # With BBR a long answer on loopback takes three times as long as with CUBIC.
+    congestion = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text(encoding="utf-8")
+    return (f"{model}, {os.cpu_count()} cores, {gibibytes:.0f} GiB, "
+            f"Linux {platform.release()}, TCP {congestion.strip()}")
 
 
 def _commit() -> str:

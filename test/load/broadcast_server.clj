@@ -1,8 +1,9 @@
 (ns load.broadcast-server
   "The server of the load tests, in a process of its own, so that its memory is nobody else's.
 
-  Who listens on the WebSocket /listen gets every message sent to /shout. GET /closed waits until a listener has gone and
-  answers [the first one's status, how many have gone]. Prints `port=N`; ends with its standard input."
+  Who listens on the WebSocket /listen gets every message sent to /shout. GET /opened?n answers true once n listeners have come:
+  a client has its 101 before that. GET /closed waits until a listener has gone and answers [the first one's status, how
+  many have gone]. Prints `port=N`; ends with its standard input."
   (:require [clojure.edn :as edn]
             [org.httpkit.server :as server]))
 
@@ -11,6 +12,7 @@
 (def ^:private patience-millis 20000)
 
 (def ^:private listeners (atom #{}))
+(def ^:private opened (atom 0))
 (def ^:private first-gone (promise))
 (def ^:private gone (atom 0))
 
@@ -18,15 +20,26 @@
   (doseq [listener @listeners]
     (server/send! listener message)))
 
+(defn- join [channel]
+  (swap! listeners conj channel)
+  (swap! opened inc))
+
+(defn- await-opened [^long how-many]
+  (let [reached (promise)]
+    (add-watch opened reached (fn [_ _ _ now] (when (<= how-many (long now)) (deliver reached true))))
+    (swap! opened identity)
+    (deref reached patience-millis false)))
+
 (defn- leave [channel status]
   (swap! listeners disj channel)
   (swap! gone inc)
   (deliver first-gone status))
 
-(defn- handler [{:keys [uri] :as request}]
+(defn- handler [{:keys [uri query-string] :as request}]
   (case uri
-    "/listen" (server/as-channel request {:on-open #(swap! listeners conj %) :on-close leave})
+    "/listen" (server/as-channel request {:on-open join :on-close leave})
     "/shout"  (server/as-channel request {:on-receive shout})
+    "/opened" {:status 200 :body (pr-str (await-opened (parse-long query-string)))}
     "/closed" {:status 200 :body (pr-str [(deref first-gone patience-millis :nobody) @gone])}))
 
 (defn -main

@@ -49,16 +49,23 @@
             (max most (child/resident-bytes server)))
           0 numbers))
 
+(defn- listen
+  "Opens so many WebSockets that get what is broadcast from now on; `in-all` have been opened by that."
+  [port how-many in-all]
+  (let [listeners (readers/open port "/listen" how-many)]
+    (is (= "true" (:body (raw/fetch port "GET" (str "/opened?" in-all)))))
+    listeners))
+
 (defn- closed [port]
   (edn/read-string (:body (raw/fetch port "GET" "/closed"))))
 
 (defn- broadcast-beside-clients-that-never-read [{:keys [port] :as server}]
   (let [{:keys [messages] how-many :readers} volume
-        everybody (readers/open port "/listen" how-many)]
+        everybody (listen port how-many how-many)]
     (try
       (with-open [shouter (readers/connect port "/shout")]
         (let [before (long (broadcast-many server shouter everybody (range warm-up-messages)))]
-          (let [stalled (readers/open port "/listen" stalled-clients)]
+          (let [stalled (listen port stalled-clients (+ (long how-many) (long stalled-clients)))]
             (try
               (let [most (long (broadcast-many server shouter everybody (range messages)))]
                 (testing "memory"
@@ -67,7 +74,7 @@
                   (is (= [:unknown stalled-clients] (closed port)))))
               (finally (readers/close stalled)))))
         (testing "who comes later is served, and the others still are"
-          (let [late (readers/open port "/listen" 1)]
+          (let [late (listen port 1 (+ (long how-many) (long stalled-clients) 1))]
             (try
               (broadcast shouter everybody messages)
               (readers/await-frame late (readers/frame (payload messages) false))
