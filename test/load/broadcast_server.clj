@@ -5,6 +5,7 @@
   a client has its 101 before that. GET /closed waits until a listener has gone and answers [the first one's status, how
   many have gone]. Prints `port=N`; ends with its standard input."
   (:require [clojure.edn :as edn]
+            [httpkit-rs.raw :as raw]
             [org.httpkit.server :as server]))
 
 (set! *warn-on-reflection* true)
@@ -12,7 +13,6 @@
 (def ^:private patience-millis 20000)
 
 (def ^:private listeners (atom #{}))
-(def ^:private opened (atom 0))
 (def ^:private first-gone (promise))
 (def ^:private gone (atom 0))
 
@@ -20,15 +20,8 @@
   (doseq [listener @listeners]
     (server/send! listener message)))
 
-(defn- join [channel]
-  (swap! listeners conj channel)
-  (swap! opened inc))
-
-(defn- await-opened [^long how-many]
-  (let [reached (promise)]
-    (add-watch opened reached (fn [_ _ _ now] (when (<= how-many (long now)) (deliver reached true))))
-    (swap! opened identity)
-    (deref reached patience-millis false)))
+(defn- come? [^long how-many]
+  (<= how-many (+ (count @listeners) (long @gone))))
 
 (defn- leave [channel status]
   (swap! listeners disj channel)
@@ -37,9 +30,9 @@
 
 (defn- handler [{:keys [uri query-string] :as request}]
   (case uri
-    "/listen" (server/as-channel request {:on-open join :on-close leave})
+    "/listen" (server/as-channel request {:on-open #(swap! listeners conj %) :on-close leave})
     "/shout"  (server/as-channel request {:on-receive shout})
-    "/opened" {:status 200 :body (pr-str (await-opened (parse-long query-string)))}
+    "/opened" {:status 200 :body (pr-str (raw/await-true #(come? (parse-long query-string))))}
     "/closed" {:status 200 :body (pr-str [(deref first-gone patience-millis :nobody) @gone])}))
 
 (defn -main
