@@ -15,8 +15,8 @@ pub(super) const LOW_WATER: usize = 64 * 1024;
 const COPY_BELOW: usize = 2 * 1024;
 /// A file or source is left after this much in one go, so that one fast reader does not hold a worker.
 const BULK_TURN: u64 = 4 * 1024 * 1024;
-/// A file up to this long waits for by its head, so that both leave, and wake the client, together: 0.89 of the CPU, and 1.1 times the
-/// requests per second. A long one pays for its head's detour with timers of the kernel (BBR's pacing: 4 times the CPU).
+/// The head of a file up to this long waits for it, so that both leave, and wake the client, together: 0.89 of the CPU, and 1.1 times
+/// the requests per second. With a longer one the kernel's timers (BBR's pacing) take 4 times the CPU instead.
 const SHORT_FILE: u64 = 64 * 1024;
 
 #[derive(Default)]
