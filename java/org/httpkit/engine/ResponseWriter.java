@@ -121,9 +121,7 @@ public final class ResponseWriter {
         onlyTexts = true;
         KnownHeads.Head known = heads == null || headers == null ? null : heads.find(headers);
         if (known != null) {
-            ensure(known.lines.length);
-            System.arraycopy(known.lines, 0, block, length, known.lines.length);
-            length += known.lines.length;
+            append(known.lines, 0, known.lines.length);
             headerCount = known.count;
             handlerLength = known.handlerLength;
             contentType = known.contentType;
@@ -205,9 +203,7 @@ public final class ResponseWriter {
     /** Completes the block with a body. */
     public void body(byte[] bytes, int offset, int count) {
         finishHead();
-        ensure(count);
-        System.arraycopy(bytes, offset, block, length, count);
-        length += count;
+        append(bytes, offset, count);
         Wire.putInt(block, Wire.RESPONSE_BODY_LENGTH, count);
     }
 
@@ -275,9 +271,7 @@ public final class ResponseWriter {
         if (bytes == null) {
             return false;
         }
-        ensure(bytes.length);
-        System.arraycopy(bytes, 0, block, length, bytes.length);
-        length += bytes.length;
+        append(bytes, 0, bytes.length);
         return true;
     }
 
@@ -295,7 +289,8 @@ public final class ResponseWriter {
             for (int i = 0; i < size; i++) {
                 char c = text.charAt(i);
                 if (c >= 0x80) {
-                    bytes(text.substring(i).getBytes(UTF_8), at, checked);
+                    length = at;
+                    append(text.substring(i).getBytes(UTF_8), checked);
                     return;
                 }
                 if (checked && (c < ' ' && c != '\t' || c == 0x7f)) {
@@ -305,11 +300,11 @@ public final class ResponseWriter {
             }
             length = at;
         } else {
-            bytes(text.getBytes(UTF_8), length, checked);
+            append(text.getBytes(UTF_8), checked);
         }
     }
 
-    private void bytes(byte[] bytes, int at, boolean checked) {
+    private void append(byte[] bytes, boolean checked) {
         if (checked) {
             for (byte b : bytes) {
                 if (b >= 0 && b < ' ' && b != '\t' || b == 0x7f) {
@@ -317,10 +312,13 @@ public final class ResponseWriter {
                 }
             }
         }
-        length = at;
-        ensure(bytes.length);
-        System.arraycopy(bytes, 0, block, at, bytes.length);
-        length += bytes.length;
+        append(bytes, 0, bytes.length);
+    }
+
+    private void append(byte[] bytes, int offset, int count) {
+        ensure(count);
+        System.arraycopy(bytes, offset, block, length, count);
+        length += count;
     }
 
     private void ensure(int more) {
