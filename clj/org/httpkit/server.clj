@@ -5,13 +5,14 @@
   `org.httpkit.engine`."
   (:require [clojure.string :as string]
             [org.httpkit.engine.address :as address]
+            [org.httpkit.engine.check :as check]
             [org.httpkit.engine.options :as options]
             [org.httpkit.engine.pool :as pool]
             [org.httpkit.engine.ring :as ring]
             [org.httpkit.utils :as utils])
   (:import (java.security MessageDigest)
            (java.util Base64)
-           (org.httpkit.server AsyncChannel HttpServer RingApplication)))
+           (org.httpkit.server AsyncChannel HttpServer HttpServer$Status RingApplication)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -24,13 +25,22 @@
   (server-status [server] "Returns `:running`, `:stopping` or `:stopped`.")
   (-server-stop! [server opts] "See `server-stop!`."))
 
+(defn- grace
+  "Returns `:timeout` of a stop in milliseconds."
+  ^long [{:keys [timeout] :or {timeout 100}}]
+  (check/whole :timeout timeout [Integer/MIN_VALUE Integer/MAX_VALUE]))
+
 (extend-type HttpServer
   IHttpServer
   (server-port [server] (.getPort server))
-  (server-status [server] (keyword (string/lower-case (.name (.getStatus server)))))
-  (-server-stop! [server {:keys [timeout] :or {timeout 100}}]
+  (server-status [server]
+    (condp identical? (.getStatus server)
+      HttpServer$Status/RUNNING :running
+      HttpServer$Status/STOPPING :stopping
+      :stopped))
+  (-server-stop! [server opts]
     (let [stopped (promise)]
-      (when (.stop server (int timeout) #(deliver stopped true))
+      (when (.stop server (int (grace opts)) #(deliver stopped true))
         stopped))))
 
 (defn server-stop!
@@ -204,12 +214,14 @@
   Return value:
     :legacy-return-value?       - see above (default true)"
   [handler & [opts]]
+  (when-not (or (nil? opts) (map? opts))
+    (.log HttpServer/DEFAULT_WARN_LOGGER (str "run-server takes its options as a map, and ignores " (pr-str opts)) nil))
   (let [opts (if (map? opts) opts {})
         server (start (options/handler handler) opts (options/configuration opts) (options/telemetry opts))]
     (if (get opts :legacy-return-value? true)
       (with-meta
-        (fn stop-server [& {:keys [timeout] :or {timeout 100}}]
-          (.stop server (int timeout))
+        (fn stop-server [& {:as stop-opts}]
+          (.stop server (int (grace stop-opts)))
           nil)
         {:local-port (.getPort server)
          :server server})

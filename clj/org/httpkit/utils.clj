@@ -2,6 +2,7 @@
   "Worker pools, and what this JVM can do.
 
   http-kit's own client requires this namespace too, so everything it uses is here under http-kit's names."
+  (:require [org.httpkit.engine.check :as check])
   (:import (java.util.concurrent ArrayBlockingQueue BlockingQueue ExecutorService LinkedBlockingQueue
                                  ThreadPoolExecutor TimeUnit)
            (org.httpkit PrefixThreadFactory)
@@ -42,13 +43,16 @@
     (throw (IllegalArgumentException.
             (str "No matching clause: " queue-type " (:queue-type must be :array or :linked)")))))
 
-(defn- check-sizes [^long minimum ^long maximum queue-size]
-  (when (or (< maximum 1) (neg? minimum) (< maximum minimum))
-    (throw (IllegalArgumentException.
-            (str ":n-min-threads must be from 0 to :n-max-threads, and that at least 1, got "
-                 minimum " and " maximum))))
-  (when (and queue-size (< (long queue-size) 1))
-    (throw (IllegalArgumentException. (str ":queue-size must be at least 1, got " queue-size)))))
+(defn- size
+  "Returns the first option that is there as a long of at least `minimum` that fits an int, or nil if there is none."
+  [options names minimum]
+  (when-let [option (first (filter #(get options %) names))]
+    (check/whole option (get options option) [minimum Integer/MAX_VALUE])))
+
+(defn- check-text [options option]
+  (let [value (get options option)]
+    (when-not (or (not value) (string? value))
+      (check/wrong-class option "a string" value))))
 
 (defn- new-fixed-worker
   [{:keys [default-queue-type default-queue-size default-prefix
@@ -58,12 +62,14 @@
          n-min-threads-factor 1
          n-max-threads-factor 1
          keep-alive-msecs 0}}
-   {:keys [n-min-threads n-max-threads n-threads queue-type queue-size prefix]}]
+   {:keys [queue-type prefix] :as options}]
+  (check-text options :prefix)
   (let [processors (.availableProcessors (Runtime/getRuntime))
-        minimum (long (or n-min-threads n-threads (thread-count processors n-min-threads-factor)))
-        maximum (long (or n-max-threads n-threads (thread-count processors n-max-threads-factor)))
-        queue-size (or queue-size default-queue-size)
-        _ (check-sizes minimum maximum queue-size)
+        minimum (long (or (size options [:n-min-threads :n-threads] 0) (thread-count processors n-min-threads-factor)))
+        maximum (long (or (size options [:n-max-threads :n-threads] 1) (thread-count processors n-max-threads-factor)))
+        queue-size (or (size options [:queue-size] 1) default-queue-size)
+        _ (when (< maximum minimum)
+            (check/refuse :n-min-threads (str "at most :n-max-threads, which is " maximum) minimum))
         queue (new-queue (or queue-type default-queue-type) queue-size)]
     {:type :fixed
      :n-cores processors

@@ -42,7 +42,10 @@
     (is (pos? local-port))
     (is (= local-port (server/server-port server)))
     (is (thrown? NullPointerException (stop :timeout nil)))
-    (is (thrown? ClassCastException (stop :timeout "100")))
+    (is (thrown-with-msg? ClassCastException #":timeout must be a number" (stop :timeout "100")))
+    (testing "a wait too long to count is not cut to a short one"
+      (is (thrown? ArithmeticException (stop :timeout Long/MAX_VALUE)))
+      (is (thrown? ArithmeticException (server/server-stop! server {:timeout 3000000000}))))
     (is (= :running (server/server-status server)))
     (is (nil? (stop :timeout 100.5 :unknown 1)))
     (is (= :stopped (server/server-status server)))

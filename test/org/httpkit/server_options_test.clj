@@ -66,11 +66,27 @@
     IllegalArgumentException ":server-header" {:server-header "a\r\nb"}
     IllegalArgumentException "Invalid event-names:" {:event-names "x"}
     IllegalArgumentException ":trusted-proxies" {:trusted-proxies "10.0.0.0/8"}
-    IllegalArgumentException ":n-max-threads" {:thread 0 :allow-virtual? false}
+    IllegalArgumentException ":trusted-proxies must be addresses or networks" {:trusted-proxies ["10.0.0.0/99"]}
+    IllegalArgumentException ":trusted-proxies" {:trusted-proxies [(string/join (repeat 70000 "1"))]}
+    IllegalArgumentException ":trusted-proxies" {:trusted-proxies (repeat 70000 "::1")}
+    IllegalArgumentException ":server-header" {:server-header (string/join (repeat 65536 "a"))}
+    IllegalArgumentException ":port must be a number from 0 to 65535" {:port Double/NaN}
+    ClassCastException ":port must be a number from 0 to 65535" {:port "80"}
+    IllegalArgumentException "port out of range:1.0E300" {:port 1e300}
+    IllegalArgumentException ":n-threads" {:thread 0 :allow-virtual? false}
+    ClassCastException ":n-threads" {:thread "4" :allow-virtual? false}
+    ArithmeticException ":n-threads" {:n-threads 4294967297 :allow-virtual? false}
+    ArithmeticException ":n-max-threads" {:n-max-threads 1e300 :allow-virtual? false}
     IllegalArgumentException ":queue-size" {:queue-size 0 :allow-virtual? false}
-    IllegalArgumentException ":n-max-threads" {:pool-opts {:n-threads -1 :allow-virtual? false}})
-  (testing "a network the engine cannot read"
-    (is (not= :started (refusal {:trusted-proxies ["10.0.0.0/99"]}))))
+    ArithmeticException ":queue-size" {:queue-size 4294967306 :allow-virtual? false}
+    ClassCastException ":prefix" {:prefix 5 :allow-virtual? false}
+    IllegalArgumentException ":n-threads" {:pool-opts {:n-threads -1 :allow-virtual? false}}
+    ClassCastException ":pool-opts" {:pool-opts 5}
+    IllegalArgumentException ":address-finder must be a function" {:address-finder 5}
+    IllegalArgumentException ":channel-factory must be a function" {:channel-factory 5}
+    IllegalArgumentException ":error-logger must be a function" {:error-logger "log"}
+    IllegalArgumentException ":warn-logger must be a function" {:warn-logger 5}
+    IllegalArgumentException ":event-logger must be a function" {:event-logger true})
   (is (= [] (server-threads))))
 
 (deftest bad-handlers
@@ -97,6 +113,7 @@
     {:trusted-proxies nil}
     {:trusted-proxies #{"10.0.0.0/8" "::1"}}
     {:error-logger nil :warn-logger nil :event-logger nil}
+    {:error-logger false :warn-logger #'prn :event-logger :event}
     {:no-such-option 1}))
 
 (deftest arguments

@@ -2,10 +2,10 @@
   "What is scheduled runs once, in order, on one thread; or not at all, and whoever cancelled it knows."
   (:require [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.printed :refer [printed]]
             [httpkit-rs.raw :as raw]
             [org.httpkit.timer :as timer :refer [cancel schedule-task with-timeout]])
-  (:import (java.io ByteArrayOutputStream PrintStream)
-           (java.util.concurrent CountDownLatch)
+  (:import (java.util.concurrent CountDownLatch)
            (org.httpkit.timer CancelableFutureTask TimerService)))
 
 (def ^:private never Integer/MAX_VALUE)
@@ -94,21 +94,16 @@
     (is (true? (cancel late)))))
 
 (deftest throwables-do-not-end-it
-  (let [stderr System/err
-        captured (ByteArrayOutputStream.)
-        tasks (atom [])]
-    (System/setErr (PrintStream. captured true "UTF-8"))
-    (try
-      (doseq [error [(Exception. "an exception") (AssertionError. "an error") (StackOverflowError.)
-                     (proxy [RuntimeException] [] (printStackTrace [_] (throw (Error.))))]]
-        (swap! tasks conj (schedule-task 0 (throw error)))
-        (is (= :alive (result :alive))))
-      (finally (System/setErr stderr)))
-    (let [text (str captured)]
-      (is (string/includes? text (str "[timer-service] ERROR - In timer: " (first @tasks))))
-      (is (string/includes? text "java.lang.Exception: an exception"))
-      (is (string/includes? text "java.lang.AssertionError: an error"))
-      (is (re-find #"\n\s+at org\.httpkit\.timer_test" text)))))
+  (let [tasks (atom [])
+        text (printed
+              #(doseq [error [(Exception. "an exception") (AssertionError. "an error") (StackOverflowError.)
+                              (proxy [RuntimeException] [] (printStackTrace [_] (throw (Error.))))]]
+                 (swap! tasks conj (schedule-task 0 (throw error)))
+                 (is (= :alive (result :alive)))))]
+    (is (string/includes? text (str "[timer-service] ERROR - In timer: " (first @tasks))))
+    (is (string/includes? text "java.lang.Exception: an exception"))
+    (is (string/includes? text "java.lang.AssertionError: an error"))
+    (is (re-find #"\n\s+at org\.httpkit\.timer_test" text))))
 
 (deftest an-interrupt-does-not-end-it
   (let [thread (result (Thread/currentThread))

@@ -2,7 +2,8 @@
   "Finds out where a server listens and with which socket options, the way http-kit's options say it.
 
   The engine opens the listening socket itself. A user's channel is asked for its options and closed."
-  (:require [org.httpkit.engine.options :as options])
+  (:require [org.httpkit.engine.check :as check]
+            [org.httpkit.engine.options :as options])
   (:import (java.net InetSocketAddress SocketAddress SocketOption StandardSocketOptions UnknownHostException)
            (java.nio.channels AlreadyBoundException ServerSocketChannel UnresolvedAddressException
                               UnsupportedAddressTypeException)
@@ -14,19 +15,17 @@
 (def ^:private system-receive-buffer 0)
 
 (defn- port ^long [options]
-  (let [port (get options :port 8090)
-        number (if (number? port) (long port) 0)]
-    (if (<= 0 number 65535)
-      (options/integer options :port 8090 0)
-      (throw (IllegalArgumentException.
-              (str "port out of range:" number " (:port must be a number from 0 to 65535)"))))))
+  (let [port (get options :port 8090)]
+    (if (and (number? port) (not (<= 0.0 (double port) 65535.0)))
+      (throw (IllegalArgumentException. (str "port out of range:" port " (:port must be a number from 0 to 65535)")))
+      (check/whole :port port [0 65535]))))
 
 (defn- internet-address ^SocketAddress [options]
   (let [ip (get options :ip "0.0.0.0")]
     (cond
       (nil? ip) (throw (IllegalArgumentException. "hostname can't be null (:ip must be a host name or address)"))
       (string? ip) (InetSocketAddress. ^String ip (int (port options)))
-      :else (throw (ClassCastException. (str ":ip must be a host name or address, got " (class ip)))))))
+      :else (check/wrong-class :ip "a host name or address" ip))))
 
 (defn- resolved
   "Returns the address; throws if it is a name nobody knows."
@@ -92,8 +91,10 @@
   "Adds the address and the options of the listening socket to the configuration, and returns it.
 
   Calls `:address-finder` and then `:channel-factory`, once each, if they are given."
-  ^Configuration [^Configuration configuration {:keys [address-finder channel-factory] :as options}]
+  ^Configuration [^Configuration configuration options]
   (let [backlog (options/integer options :backlog 1024 1)
+        address-finder (check/function :address-finder (:address-finder options))
+        channel-factory (check/function :channel-factory (:channel-factory options))
         address (if address-finder (address-finder) (internet-address options))]
     (doto configuration
       (listen address)

@@ -3,7 +3,8 @@
 
   Every function throws before anything is bound or started. The exception names the option and what it accepts, and has
   the class http-kit throws, where http-kit throws."
-  (:require [clojure.string :as string])
+  (:require [clojure.string :as string]
+            [org.httpkit.engine.check :as check])
   (:import (java.util.concurrent ExecutorService)
            (org.httpkit.engine Configuration)
            (org.httpkit.logger ContextLogger EventLogger EventNames)
@@ -12,45 +13,20 @@
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
 
-(defn- message [option accepted value]
-  (str option " must be " accepted ", got " (pr-str value)
-       (when (some? value) (str " (" (.getName (class value)) ")"))))
-
-(defn- refuse [option accepted value]
-  (throw (IllegalArgumentException. ^String (message option accepted value))))
-
-(defn- wrong-class [option accepted value]
-  (throw (ClassCastException. (message option accepted value))))
-
-(defn- whole
-  "Returns the option, or `default` if it is absent, as a long between the limits."
-  ^long [options option default [minimum maximum]]
-  (let [value (get options option default)
-        minimum (long minimum)
-        maximum (long maximum)
-        accepted (str "a number from " minimum " to " maximum)]
-    (cond
-      (nil? value) (throw (NullPointerException. (message option accepted value)))
-      (not (number? value)) (wrong-class option accepted value)
-      (> (double value) maximum)
-      (throw (ArithmeticException. (str "integer overflow: " (message option accepted value))))
-
-      (>= (double value) minimum) (long value)
-      :else (refuse option accepted value))))
-
 (defn integer
   "Returns the option, or `default` if it is absent, as a long of at least `minimum` that fits an int."
   ^long [options option default minimum]
-  (whole options option default [minimum Integer/MAX_VALUE]))
+  (check/whole option (get options option default) [minimum Integer/MAX_VALUE]))
 
 (defn- optional
   "Returns the option, at most `maximum`; nil and 0 both mean that there is none."
   (^long [options option default]
    (optional options option default Integer/MAX_VALUE))
   (^long [options option default maximum]
-   (if (nil? (get options option default))
-     0
-     (whole options option default [0 maximum]))))
+   (let [value (get options option default)]
+     (if (nil? value)
+       0
+       (check/whole option value [0 maximum])))))
 
 (defn- choice
   "Returns the value in `choices` for the option."
@@ -67,10 +43,10 @@
   [value]
   (if (ifn? value)
     value
-    (throw (IllegalArgumentException. ^String (message "The handler" "a function or a var of one" value)))))
+    (check/refuse "The handler" "a function or a var of one" value)))
 
-(defn- context-logger ^ContextLogger [function default]
-  (if function
+(defn- context-logger ^ContextLogger [options option default]
+  (if-let [function (check/function option (get options option))]
     (reify ContextLogger (log [_ event context] (function event context)))
     default))
 
@@ -85,10 +61,10 @@
 
 (defn telemetry
   "Returns the loggers and event names."
-  ^Telemetry [{:keys [error-logger warn-logger event-logger] :as options}]
-  (Telemetry. (context-logger error-logger ContextLogger/ERROR_PRINTER)
-              (context-logger warn-logger HttpServer/DEFAULT_WARN_LOGGER)
-              (if event-logger
+  ^Telemetry [options]
+  (Telemetry. (context-logger options :error-logger ContextLogger/ERROR_PRINTER)
+              (context-logger options :warn-logger HttpServer/DEFAULT_WARN_LOGGER)
+              (if-let [event-logger (check/function :event-logger (:event-logger options))]
                 (reify EventLogger (log [_ event] (event-logger event)))
                 EventLogger/NOP)
               (event-names (:event-names options))))
@@ -99,7 +75,7 @@
   (let [pool (force (:worker-pool options))]
     (if (or (nil? pool) (instance? ExecutorService pool))
       pool
-      (wrong-class :worker-pool "a java.util.concurrent.ExecutorService, or a delay of one" pool))))
+      (check/wrong-class :worker-pool "a java.util.concurrent.ExecutorService, or a delay of one" pool))))
 
 (defn dispatch
   "Returns the mode of `Configuration`. A pool of the user's own is meant to run every handler."
@@ -119,18 +95,39 @@
   ^SlowClient [options]
   (choice options :slow-client :close {:close SlowClient/CLOSE :block SlowClient/BLOCK :drop SlowClient/DROP}))
 
+(def ^:private most-trusted-proxies
+  "As many as their count in the configuration block has room for."
+  65535)
+
+(def ^:private longest-network
+  "In characters: an IPv6 address with an IPv4 tail, and a prefix."
+  50)
+
 (defn- trusted-proxies [options]
-  (let [value (:trusted-proxies options)]
-    (if (and (or (nil? value) (sequential? value) (set? value)) (every? string? value))
-      (vec value)
-      (refuse :trusted-proxies "a collection of networks such as \"10.0.0.0/8\"" value))))
+  (let [value (:trusted-proxies options)
+        network? #(and (string? %) (<= (count %) (long longest-network)))]
+    (cond
+      (not (and (or (nil? value) (sequential? value) (set? value)) (every? network? value)))
+      (check/refuse :trusted-proxies "a collection of networks such as \"10.0.0.0/8\"" value)
+
+      (< (long most-trusted-proxies) (count value))
+      (check/refuse "The number of :trusted-proxies" (str "at most " most-trusted-proxies) (count value))
+
+      :else (vec value))))
+
+(def ^:private longest-server-header
+  "In characters. The header goes out with every answer."
+  8192)
 
 (defn- server-header ^String [options]
   (let [value (get options :server-header "http-kit")]
+    (when-not (or (nil? value) (string? value))
+      (check/wrong-class :server-header "a string, or nil for no header" value))
     (cond
-      (not (or (nil? value) (string? value))) (wrong-class :server-header "a string, or nil for no header" value)
       (re-find #"[\u0000-\u0008\u000a-\u001f\u007f]" (or value ""))
-      (refuse :server-header "a string without control characters" value)
+      (check/refuse :server-header "a string without control characters" value)
+      (< (long longest-server-header) (count value))
+      (check/refuse "The length of :server-header" (str "at most " longest-server-header) (count value))
       :else value)))
 
 (def ^:private least-head-bytes
@@ -153,7 +150,7 @@
   (let [max-line (integer options :max-line 8192 1)
         max-headers (integer options :max-headers 128 1)]
     (when (> max-headers 256)
-      (refuse :max-headers "a number from 1 to 256" max-headers))
+      (check/refuse :max-headers "a number from 1 to 256" max-headers))
     (doto (Configuration.)
       (.limits (integer options :max-body 8388608 0) (int max-line) (int (max (long least-head-bytes) max-line))
                (int max-headers) (int (integer options :max-connections 0 0)))

@@ -1,6 +1,7 @@
 (ns org.httpkit.engine.pool
   "Chooses the pool of a server and how many handlers may run at once."
-  (:require [org.httpkit.engine.options :as options])
+  (:require [org.httpkit.engine.check :as check]
+            [org.httpkit.engine.options :as options])
   (:import (java.util.concurrent ExecutorService)
            (org.httpkit PrefixThreadFactory)
            (org.httpkit.engine GrowingPool)
@@ -39,6 +40,8 @@
     (if-let [pool (options/worker-pool opts)]
       (Dispatcher. pool mode budget (int 0) (int 0))
       (let [worker-options (get opts :pool-opts opts)
+            _ (when-not (or (nil? worker-options) (map? worker-options))
+                (check/wrong-class :pool-opts "a map" worker-options))
             {:keys [pool type n-max-threads queue-size]} (worker new-worker worker-options)
             bounded? (and (= type :fixed) (some #(get worker-options %) thread-options))]
         (Dispatcher. pool mode budget (int (if bounded? n-max-threads 0)) (int (or queue-size Integer/MAX_VALUE)))))))

@@ -3,6 +3,7 @@
 
   Throws before anything is started; the exception names the option and what it accepts."
   (:require [clojure.string :as string]
+            [org.httpkit.engine.check :as check]
             [org.httpkit.engine.ring :as ring])
   (:import (java.io File)
            (java.nio.file Path)
@@ -33,11 +34,6 @@
    :server-header :trusted-proxies :proxy-protocol :legacy-unsafe-remote-addr? :error-logger :warn-logger :event-logger
    :event-names])
 
-(defn- refuse [option accepted value]
-  (throw (IllegalArgumentException.
-          (str option " must be " accepted ", got " (pr-str value)
-               (when (some? value) (str " (" (.getName (class value)) ")"))))))
-
 (defn- integer
   "Returns the option, or `default` if it is absent or nil, as a long."
   [options option default minimum]
@@ -45,7 +41,7 @@
     (cond
       (nil? value) default
       (and (integer? value) (<= (long minimum) value Integer/MAX_VALUE)) (long value)
-      :else (refuse option (str "an integer from " minimum " to " Integer/MAX_VALUE) value))))
+      :else (check/refuse option (str "an integer from " minimum " to " Integer/MAX_VALUE) value))))
 
 (defn- time-limit
   "Returns the option in milliseconds; what is not positive means that there is no limit, which is 0 here, as in Jetty."
@@ -58,14 +54,14 @@
   (let [value (get options option default)]
     (if (or (nil? value) (boolean? value))
       (boolean value)
-      (refuse option "true or false" value))))
+      (check/refuse option "true or false" value))))
 
 (defn- refuse-tls [options]
   (when (or (:ssl? options true) (:ssl-port options))
     (when-let [asked (seq (filter #(some? (get options %)) tls-options))]
       (throw (IllegalArgumentException.
-              (str "TLS is not supported yet, it comes with a later version of httpkit-rs. Refused: "
-                   (string/join ", " asked) ". Until then let a proxy in front of the server take TLS; an :ssl? of false,"
+              (str "TLS is not supported. Refused: "
+                   (string/join ", " asked) ". Let a proxy in front of the server take TLS; an :ssl? of false,"
                    " without :ssl-port, says that none is wanted"))))))
 
 (defn- refuse-jetty [options]
@@ -75,7 +71,7 @@
                  (string/join ", " (concat ring-options run-server-options))
                  ". For ring-jetty-ws there is ring-jetty-ws.adapter/run-jetty"))))
   (when-not (switch options :send-date-header? true)
-    (refuse :send-date-header? "true: a server with a clock sends the header (RFC 9110 section 6.6.1)" false)))
+    (check/refuse :send-date-header? "true: a server with a clock sends the header (RFC 9110 section 6.6.1)" false)))
 
 (defn- warn-of-unknown [options]
   (let [known (set (concat tls-options ring-options options-without-effect run-server-options [:configurator]))]
@@ -109,12 +105,12 @@
     {:worker-pool (cond
                     (instance? ExecutorService thread-pool) thread-pool
                     (instance? Executor thread-pool) (executor-service thread-pool)
-                    :else (refuse :thread-pool "a java.util.concurrent.Executor" thread-pool))}
+                    :else (check/refuse :thread-pool "a java.util.concurrent.Executor" thread-pool))}
 
     (some #(some? (get options %)) [:max-threads :min-threads :max-queued-requests])
     (let [most (integer options :max-threads 50 1)]
       (when (< (long most) (long (integer options :min-threads 0 0)))
-        (refuse :min-threads (str "at most :max-threads, " most) (:min-threads options)))
+        (check/refuse :min-threads (str "at most :max-threads, " most) (:min-threads options)))
       {:pool-opts {:n-threads most
                    ;; An array would be allocated for all that may wait.
                    :queue-type :linked
@@ -127,13 +123,13 @@
     (string? value) (File. ^String value)
     (instance? File value) value
     (instance? Path value) (.toFile ^Path value)
-    :else (refuse :unix-socket "a path" value)))
+    :else (check/refuse :unix-socket "a path" value)))
 
 (defn- host ^String [options]
   (let [value (:host options)]
     (if (or (nil? value) (string? value))
       (or value "0.0.0.0")
-      (refuse :host "a host name or address" value))))
+      (check/refuse :host "a host name or address" value))))
 
 (defn- addresses
   "Returns where to listen: maps of :ip and :port, or of :file."
@@ -146,13 +142,13 @@
     (when (empty? found)
       (throw (IllegalArgumentException. "With :http? false there must be a :unix-socket")))
     (when (> (long (:port (first found) 0)) 65535)
-      (refuse :port "an integer from 0 to 65535" (:port options)))
+      (check/refuse :port "an integer from 0 to 65535" (:port options)))
     found))
 
 (defn- async-timeout-handler [{:keys [async-timeout-handler]}]
   (if (or (nil? async-timeout-handler) (ifn? async-timeout-handler))
     async-timeout-handler
-    (refuse :async-timeout-handler "a function of [request respond raise]" async-timeout-handler)))
+    (check/refuse :async-timeout-handler "a function of [request respond raise]" async-timeout-handler)))
 
 (defn checked
   "Returns what a server is made from.

@@ -67,11 +67,17 @@ public final class Telemetry {
         }
     }
 
+    /** An entry that the user's logger throws at is printed, with what it threw: else nobody would learn of either. */
     private static void log(ContextLogger<String, Throwable> logger, String message, Throwable error) {
         try {
             logger.log(message, error);
-        } catch (Throwable ignored) {
-            // As in event.
+        } catch (Throwable failure) {
+            try {
+                ContextLogger.ERROR_PRINTER.log(message, error);
+                ContextLogger.ERROR_PRINTER.log("a logger threw at this entry", failure);
+            } catch (Throwable ignored) {
+                // As in event.
+            }
         }
     }
 }

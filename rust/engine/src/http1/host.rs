@@ -1,4 +1,5 @@
-//! The Host field (RFC 9112 section 3.2): one, not empty, a name and perhaps a port.
+//! The host a request is for: that of a target in absolute-form (RFC 9112 section 3.2.2), else that of the Host field (section 3.2), which
+//! is one, not empty, a name and perhaps a port.
 
 use super::rejection::Rejection;
 
@@ -32,6 +33,19 @@ pub(super) fn parse(value: &[u8]) -> Result<Host<'_>, Rejection> {
         [b':', digits @ ..] => Ok(Host { name, port: parse_port(digits)? }),
         _ => Err(INVALID),
     }
+}
+
+/// The authority of a target in absolute-form, `None` in any other.
+pub(super) fn of_target(target: &[u8]) -> Option<&[u8]> {
+    if target.first() == Some(&b'/') {
+        return None;
+    }
+    let (scheme, rest) = target.split_at(target.iter().position(|&byte| byte == b':')?);
+    let rest = rest.strip_prefix(b"://")?;
+    if scheme.is_empty() || !scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
+        return None;
+    }
+    Some(rest.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or(rest))
 }
 
 fn parse_port(digits: &[u8]) -> Result<u16, Rejection> {

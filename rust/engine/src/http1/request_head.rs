@@ -51,9 +51,9 @@ pub struct RequestHead<'h, 'b> {
     pub http11: bool,
     /// The request target as received.
     pub target: &'b [u8],
-    /// Host without its port.
+    /// The host, without its port, that the target names, else the Host field.
     pub host: Option<&'b [u8]>,
-    /// The port Host names, else 80.
+    /// The port named with it, else 80.
     pub port: u16,
     /// `Upgrade` lists `websocket`.
     pub websocket: bool,
@@ -85,6 +85,16 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             (Some(value), _) => Some(host::parse(value)?),
             (None, true) => return Err(Rejection::bad("HTTP/1.1 request is missing Host header")),
             (None, false) => None,
+        };
+        let host = match host::of_target(target) {
+            None => host,
+            Some(authority) => {
+                // The Host field is to be ignored (RFC 9112 section 3.2.2), so nobody further on may route by another one.
+                if let Some(field) = fields.iter_mut().find(|field| field.name == FieldName::Common(name::HOST)) {
+                    field.value = Cow::Borrowed(authority);
+                }
+                Some(host::parse(authority)?)
+            }
         };
         // RFC 9110 section 10.1.1: an HTTP/1.0 client does not wait, whatever its Expect says.
         if facts.expectation == Expectation::Unknown && http11 {

@@ -143,7 +143,8 @@ where
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    Ok(keep_alive)
+    // An interim answer (RFC 9110 section 15.2) in place of one: what followed on the connection would be taken for this request's.
+    Ok(keep_alive && status >= 200)
 }
 
 fn status_line(out: &mut Vec<u8>, status: u16) -> Result<(), InvalidHead> {

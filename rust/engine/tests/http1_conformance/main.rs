@@ -174,6 +174,33 @@ fn h12_host_and_port() {
 }
 
 #[test]
+fn h12_the_host_of_an_absolute_target_wins() {
+    let play = |target: &str| play_whole(&with_request_line(format!("GET {target} HTTP/1.1")), &LIMITS);
+    let expected = [
+        ("http://y:81/first?q", "y", 81, "y:81"),
+        ("http://y", "y", 80, "y"),
+        ("HTTPS://[::1]?q", "[::1]", 80, "[::1]"),
+        ("web+x-1.0://y/", "y", 80, "y"),
+        // None of these names a host (RFC 9112 section 3.2).
+        ("/http://y/", "x", 80, "x"),
+        ("*", "x", 80, "x"),
+        ("y:81", "x", 80, "x"),
+        ("?http://y/", "x", 80, "x"),
+        ("://y/", "x", 80, "x"),
+    ];
+    for (target, name, port, field) in expected {
+        let outcome = play(target);
+        let seen = &outcome.requests[0];
+        assert_eq!((seen.host.as_deref(), seen.port), (Some(name.as_bytes()), port), "{target}");
+        assert_eq!(seen.header("host"), Some(field.as_bytes()), "{target}");
+        assert_eq!(seen.target, target.as_bytes());
+    }
+    for refused in ["http://", "http:///first", "http://u@y/", "http://y:x/", "http://y:65536/", "http://[::1/"] {
+        assert_eq!(play(refused).end, End::Rejected(400), "{refused}");
+    }
+}
+
+#[test]
 fn h13_limits_admit_exactly_what_they_say() {
     let line = |length: usize| with_request_line(format!("GET /{} HTTP/1.1", "a".repeat(length - 16)));
     cases::answered("H13", 1, "request line of the limit", line(8192)).check();

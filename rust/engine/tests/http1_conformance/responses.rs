@@ -145,6 +145,18 @@ fn h20_statuses_without_a_body_carry_none() {
 }
 
 #[test]
+fn h20_an_interim_status_in_place_of_an_answer_closes() {
+    for (status, next) in [(100, Next::Close), (101, Next::Close), (103, Next::Close), (199, Next::Close), (200, Next::Read)] {
+        let mut http = in_exchange(GET);
+        assert!(http.answer(&mut Vec::new(), status, [], 0, None, STYLE).is_ok());
+        assert_eq!(http.complete(), next, "{status}");
+        let mut http = in_exchange(GET);
+        assert!(http.start(&mut Vec::new(), status, [], None, STYLE).is_ok());
+        assert_eq!(http.complete(), next, "{status}, streamed");
+    }
+}
+
+#[test]
 fn h20_an_answer_to_head_declares_and_sends_nothing() {
     for (declared, expected) in [(None, "5"), (Some(7), "7")] {
         let mut output = Vec::new();

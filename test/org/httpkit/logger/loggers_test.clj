@@ -1,9 +1,9 @@
 (ns org.httpkit.logger.loggers-test
   "Event names, and loggers as http-kit's client uses them."
   (:require [clojure.string :as string]
-            [clojure.test :refer [deftest is]])
-  (:import (java.io ByteArrayOutputStream PrintStream)
-           (org.httpkit.logger ContextLogger EventLogger EventNames)
+            [clojure.test :refer [deftest is]]
+            [httpkit-rs.printed :refer [printed]])
+  (:import (org.httpkit.logger ContextLogger EventLogger EventNames)
            (org.httpkit.server HttpServer)))
 
 (deftest event-names
@@ -19,15 +19,6 @@
            [(.serverAcceptError names) (.serverLoopError names) (.serverWsDecodeError names)
             (.serverWsFrameError names) (.serverChannelCloseError names) (.serverStatus413 names)
             (.serverStatus414 names) (.serverStatus503 names)]))))
-
-(defn- printed
-  "Returns what `f` prints to the standard error stream."
-  [f]
-  (let [before System/err
-        bytes (ByteArrayOutputStream.)]
-    (System/setErr (PrintStream. bytes true))
-    (try (f) (finally (System/setErr before)))
-    (str bytes)))
 
 (deftest default-loggers
   (let [error (printed #(.log ContextLogger/ERROR_PRINTER "GET /" (ex-info "oh no" {})))]
