@@ -1,6 +1,8 @@
 //! The host a request is for: that of a target in absolute-form (RFC 9112 section 3.2.2), else that of the Host field (section 3.2), which
 //! is one, not empty, a name and perhaps a port.
 
+use std::net::Ipv6Addr;
+
 use super::rejection::Rejection;
 
 /// Host without its port, and the port (80 when none is named, as http-kit has it).
@@ -15,24 +17,53 @@ pub(super) fn parse(value: &[u8]) -> Result<Host<'_>, Rejection> {
     if value.is_empty() {
         return Err(Rejection::bad("HTTP/1.1 request is missing Host header"));
     }
-    // User information, paths and white space are how one host is smuggled past a check for another.
-    if value.iter().any(|byte| matches!(byte, b'@' | b'/' | b'\\' | b' ' | b'\t' | b'?' | b'#')) {
-        return Err(INVALID);
-    }
     let name_end = if value[0] == b'[' {
-        value.iter().position(|&byte| byte == b']').ok_or(INVALID)? + 1
+        let end = value.iter().position(|&byte| byte == b']').ok_or(INVALID)?;
+        let literal = std::str::from_utf8(&value[1..end]).map_err(|_| INVALID)?;
+        if literal.parse::<Ipv6Addr>().is_err() && !is_future_address(literal.as_bytes()) {
+            return Err(INVALID);
+        }
+        end + 1
     } else {
-        value.iter().position(|&byte| byte == b':').unwrap_or(value.len())
+        let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
+        if !is_name(&value[..end]) {
+            return Err(INVALID);
+        }
+        end
     };
     let (name, rest) = value.split_at(name_end);
-    if name.is_empty() {
-        return Err(INVALID);
-    }
     match rest {
         [] | [b':'] => Ok(Host { name, port: 80 }),
         [b':', digits @ ..] => Ok(Host { name, port: parse_port(digits)? }),
         _ => Err(INVALID),
     }
+}
+
+/// RFC 3986 section 3.2.2, reg-name and IPv4address. User information, paths and white space are how one host is smuggled past a check
+/// for another.
+fn is_name(name: &[u8]) -> bool {
+    let mut rest = name;
+    while let Some(place) = rest.iter().position(|&byte| !is_name_byte(byte)) {
+        rest = match &rest[place..] {
+            [b'%', first, second, tail @ ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => tail,
+            _ => return false,
+        };
+    }
+    !name.is_empty()
+}
+
+/// RFC 3986 section 2: unreserved, or a sub-delimiter.
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+}
+
+/// An address of a later version of IP: `v`, hexadecimal digits, a dot, and the address.
+fn is_future_address(literal: &[u8]) -> bool {
+    let [b'v' | b'V', rest @ ..] = literal else { return false };
+    let mut parts = rest.splitn(2, |&byte| byte == b'.');
+    let (version, address) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let is_part = |part: &[u8], is_byte: fn(u8) -> bool| !part.is_empty() && part.iter().all(|&byte| is_byte(byte));
+    is_part(version, |byte| byte.is_ascii_hexdigit()) && is_part(address, |byte| byte == b':' || is_name_byte(byte))
 }
 
 /// The authority of a target in absolute-form, `None` in any other.

@@ -76,6 +76,7 @@ struct Current {
     http11: bool,
     keep_alive: bool,
     head: bool,
+    connect: bool,
     streaming: Streaming,
 }
 
@@ -181,6 +182,7 @@ impl Http1 {
             http11: head.http11,
             keep_alive: head.keep_alive,
             head: head.method == Method::Head,
+            connect: head.method == Method::Connect,
             streaming: Streaming::No,
         };
         let rest = &input[span.end..];
@@ -270,10 +272,11 @@ impl Http1 {
     {
         let body = match bodyless(status, self.current.head, declared, Some(length)) {
             Some(body) => body,
+            None if self.opens_tunnel(status) => ResponseBody::UntilClose,
             None => ResponseBody::Length(length),
         };
         self.encode(out, status, headers, body, style)?;
-        Ok(status != 205 && matches!(body, ResponseBody::Length(_)))
+        Ok(status != 205 && !matches!(body, ResponseBody::None(_)))
     }
 
     /// Writes the head of an answer whose body comes in pieces through [`Http1::frame_piece`].
@@ -293,7 +296,7 @@ impl Http1 {
     {
         let (body, streaming) = match bodyless(status, self.current.head, declared, None) {
             Some(body) => (body, Streaming::Discarded),
-            None if self.current.http11 => (ResponseBody::Chunked, Streaming::Chunked),
+            None if self.current.http11 && !self.opens_tunnel(status) => (ResponseBody::Chunked, Streaming::Chunked),
             None => (ResponseBody::UntilClose, Streaming::Raw),
         };
         self.encode(out, status, headers, body, style)?;
@@ -312,6 +315,11 @@ impl Http1 {
         encode_head(out, 101, headers, ResponseBody::None(None), &style)?;
         self.phase = Phase::Upgraded;
         Ok(())
+    }
+
+    /// Such an answer says nothing of a body (RFC 9110 section 9.3.6), so the close ends it.
+    fn opens_tunnel(&self, status: u16) -> bool {
+        self.current.connect && matches!(status, 200..=299)
     }
 
     fn encode<'h, H>(

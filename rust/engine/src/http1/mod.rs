@@ -8,6 +8,7 @@ mod chunked;
 mod framing;
 mod header_names;
 mod host;
+mod latin1;
 mod machine;
 mod method;
 mod rejection;

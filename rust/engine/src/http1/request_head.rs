@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::framing::{Framing, FramingFields};
 use super::header_names::{NameIndex, name};
 use super::host::{self, Host};
+use super::latin1::{self, RequestLine};
 use super::method::Method;
 use super::rejection::Rejection;
 use crate::application::{FieldName, HeaderField};
@@ -69,18 +70,23 @@ impl<'h, 'b> RequestHead<'h, 'b> {
     pub(super) fn parse(head: &'b [u8], storage: &'h mut HeaderStorage<'b>) -> Result<Self, Rejection> {
         let HeaderStorage { raw, fields } = storage;
         let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(head, raw) {
-            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        let mut spare = Vec::new();
+        let (line, headers) = match parsed.parse_with_uninit_headers(head, raw) {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {
+                let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+                    return Err(Rejection::bad("Malformed HTTP request line"));
+                };
+                let line = RequestLine { method: method.as_bytes(), target: target.as_bytes(), http11: version == 1 };
+                (line, &*parsed.headers)
+            }
             Ok(_) => return Err(Rejection::bad("Malformed HTTP request")),
+            Err(httparse::Error::Token) => latin1::parse(head, &mut spare, MAX_HEADERS)?,
             Err(error) => return Err(explain(error)),
-        }
-        let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
-            return Err(Rejection::bad("Malformed HTTP request line"));
         };
-        let http11 = version == 1;
-        let target = check_target(target.as_bytes())?;
-        let method = Method::parse(method.as_bytes()).ok_or(Rejection::new(501, "Unsupported HTTP method"))?;
-        let facts = Facts::read(parsed.headers, fields)?;
+        let http11 = line.http11;
+        let target = check_target(line.target)?;
+        let method = Method::parse(line.method).ok_or(Rejection::new(501, "Unsupported HTTP method"))?;
+        let facts = Facts::read(headers, fields)?;
         let host = match (facts.host, http11) {
             (Some(value), _) => Some(host::parse(value)?),
             (None, true) => return Err(Rejection::bad("HTTP/1.1 request is missing Host header")),
@@ -107,7 +113,8 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             host: host.map(|Host { name, .. }| name),
             port: host.map_or(80, |Host { port, .. }| port),
             websocket: facts.websocket,
-            keep_alive: !facts.close && (http11 || facts.keep_alive),
+            // What follows a CONNECT is a tunnel's to the proxy that sent it (RFC 9110 section 9.3.6), never another request.
+            keep_alive: !facts.close && (http11 || facts.keep_alive) && method != Method::Connect,
             expects_continue: http11 && facts.expectation == Expectation::Continue,
             framing: facts.framing.resolve(http11)?,
             fields,
@@ -210,7 +217,7 @@ fn check_target(target: &[u8]) -> Result<&[u8], Rejection> {
 }
 
 #[cold]
-fn explain(error: httparse::Error) -> Rejection {
+pub(super) fn explain(error: httparse::Error) -> Rejection {
     match error {
         httparse::Error::HeaderName => Rejection::bad("Invalid HTTP header name"),
         httparse::Error::HeaderValue => Rejection::bad("Invalid character in HTTP header value"),

@@ -168,9 +168,48 @@ fn h12_host_and_port() {
     assert_eq!(host("a:0"), Some(("a".into(), 0)));
     assert_eq!(host("a:65535"), Some(("a".into(), 65535)));
     assert_eq!(host("[::1]:8080"), Some(("[::1]".into(), 8080)));
-    for refused in ["", ":80", "a:65536", "a:+1", "a:1:2", "a:b", "[::1", "[::1]x", "a/b", "a\\b", "@a", "a b", "a?b", "a#b"] {
+    for name in ["a_b-c.d~e", "127.0.0.1", "a%20b", "!$&'()*+,;=", "[::ffff:1.2.3.4]", "[v1.a:b]"] {
+        assert_eq!(host(name), Some((name.into(), 80)));
+    }
+    let refused = ["", ":80", "a:65536", "a:+1", "a:1:2", "a:b", "[::1", "[::1]x", "a/b", "a\\b", "@a", "a b", "a?b", "a#b"];
+    let never =
+        ["a\"b", "<x>", "a{b}", "a|b", "a^b", "a`b", "a%zz", "a%2", "%", "\u{e9}", "::1", "[]", "[foo]", "[::1%eth0]", "[v1]"];
+    for refused in refused.into_iter().chain(never) {
         assert_eq!(host(refused), None, "{refused:?}");
     }
+}
+
+#[test]
+fn h10_targets_of_latin_1_arrive_as_they_are() {
+    let line = |target: &[u8]| with_request_line([b"GET ", target, b" HTTP/1.1"].concat());
+    for target in [b"/caf\xe9".as_slice(), b"/?q=\xfc\xdf", b"/\xc3\xa9\xe9", b"http://y/\xe9", b"\xe9"] {
+        for outcome in [play_whole(&line(target), &LIMITS), play_bytes(&line(target), &LIMITS)] {
+            assert_eq!(outcome.requests[0].target, target);
+            assert!(outcome.requests[0].host.is_some());
+        }
+    }
+    let refused: [&[u8]; 6] = [
+        b"GET  /\xe9 HTTP/1.1",
+        b"GET /\xe9 /x HTTP/1.1",
+        b"GET /\xe9 HTTP/2.0",
+        b"GET /\xe9",
+        b"GET /\xe9\x00 HTTP/1.1",
+        b"/\xe9 HTTP/1.1",
+    ];
+    for line in refused {
+        assert_eq!(play_whole(&with_request_line(line), &LIMITS).end, End::Rejected(400), "{}", line.escape_ascii());
+    }
+    let bad_field = [b"GET /\xe9 HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n".as_slice()].concat();
+    assert_eq!(play_whole(&bad_field, &LIMITS).end, End::Rejected(400));
+}
+
+#[test]
+fn h16_nothing_follows_a_connect() {
+    let outcome = play_whole(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", &LIMITS);
+    assert_eq!(outcome.requests.len(), 1);
+    let output = String::from_utf8(outcome.output).unwrap().to_lowercase();
+    assert!(!output.contains("content-length") && output.contains("connection: close"), "{output}");
+    assert!(output.ends_with("answer 0"), "{output}");
 }
 
 #[test]

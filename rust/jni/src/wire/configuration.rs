@@ -118,7 +118,8 @@ fn server_header(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, Malformed> 
 
 fn trusted_proxies(reader: &mut Reader<'_>) -> Result<Vec<Network>, Malformed> {
     let count = reader.u16()?;
-    const INVALID: Malformed = Malformed(":trusted-proxies must be addresses or networks such as \"10.0.0.0/8\", and one of them is not");
+    const INVALID: Malformed =
+        Malformed(":trusted-proxies must be addresses or networks such as \"10.0.0.0/8\", and one of them is not");
     let network = |text| std::str::from_utf8(text).ok()?.parse().ok();
     (0..count).map(|_| network(reader.short_text()?).ok_or(INVALID)).collect()
 }
