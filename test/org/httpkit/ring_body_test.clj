@@ -116,6 +116,25 @@
               (is (= "The stream is closed" (raw/await-value refused)))
               (finally (stop)))))))))
 
+(deftest a-flush-sends-the-head
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (doseq [start (vals websockets/entries), async? [false true]]
+        (let [head-read (promise)
+              body (Own. (fn [_ ^OutputStream stream]
+                           (.flush stream)
+                           (raw/await-value head-read)
+                           (write stream "late")
+                           (.close stream)))
+              [port stop] (start (websockets/handler (fn [_] {:status 200 :headers {} :body body})) {:ring-async? async?})]
+          (try
+            (raw/with-connection [connection port]
+              (raw/write connection (raw/request "GET" "/"))
+              (is (= "chunked" (get-in (raw/read-head connection) [:headers "transfer-encoding"])))
+              (deliver head-read true)
+              (is (= "4\r\nlate\r\n0\r\n\r\n" (String. (.readNBytes ^InputStream (:in connection) 14)))))
+            (finally (stop))))))))
+
 (deftest section-9-1-errors-while-writing
   (with-ring-or-skip
     (with-extension [Own write-own]

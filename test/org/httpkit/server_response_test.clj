@@ -102,6 +102,10 @@
   (testing "Server and Date are the handler's if it sets them"
     (doseq [response (responses (fn [] {:headers {"Server" "mine" "date" "today"}}))]
       (is (= #{["Server" "mine"] ["Date" "today"] ["content-length" "0"]} (set (:lines response))))))
+  (testing "or leaves them out, in constant maps too"
+    (doseq [headers [{"Server" nil "date" []} {"SERVER" () "Date" nil}]
+            response (responses (fn [] {:headers headers}))]
+      (is (= [["content-length" "0"]] (:lines response)))))
   (testing "the Server header is an option"
     (are [expected options] (every? #(= expected ((:headers %) "server")) (responses (fn [] {}) :options options))
       "mine" {:server-header "mine"}

@@ -148,6 +148,7 @@ public final class ResponseWriter {
         }
         String text = (String) name;
         if (value == null) {
+            leaveOut(text);
             return;
         }
         onlyTexts &= value instanceof String;
@@ -161,7 +162,11 @@ public final class ResponseWriter {
                 contentType = (String) value;
             }
         } else if (value instanceof Seqable) {
-            for (ISeq seq = ((Seqable) value).seq(); seq != null; seq = seq.next()) {
+            ISeq all = ((Seqable) value).seq();
+            if (all == null) {
+                leaveOut(text);
+            }
+            for (ISeq seq = all; seq != null; seq = seq.next()) {
                 if (seq.first() == null) {
                     throw new IllegalArgumentException("A value of HTTP header " + text + " is nil");
                 }
@@ -169,6 +174,13 @@ public final class ResponseWriter {
             }
         } else {
             line(text, value.toString());
+        }
+    }
+
+    /** A header without a value is not sent. If the engine would add one of that name, it is told by an empty one not to. */
+    private void leaveOut(String name) {
+        if (name.equalsIgnoreCase("server") || name.equalsIgnoreCase("date")) {
+            line(name, "");
         }
     }
 

@@ -208,7 +208,7 @@ final class AnswerSender {
             }
             if (channel.isHead()) {
                 application.close(source);
-                return claiming(channel, claimed, () -> startAndFinish(channel, writer));
+                return sendUncounted(channel, worker, claimed, writer);
             }
             return claiming(channel, claimed, () -> {
                 StreamPump pump = new StreamPump(application, channel, source);
@@ -224,7 +224,7 @@ final class AnswerSender {
     private int sendWritten(
         BodyWriter bodies, AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, Object body, Object response) {
         if (channel.isHead()) {
-            return claiming(channel, claimed, () -> startAndFinish(channel, writer));
+            return sendUncounted(channel, worker, claimed, writer);
         }
         byte[] head = Arrays.copyOf(finished(writer), writer.length());
         if (!channel.claim(claimed)) {
@@ -239,6 +239,15 @@ final class AnswerSender {
             application.execute(writing);
         }
         return 0;
+    }
+
+    /** Answers HEAD where the body would have to be read or written to be counted: with the length the handler declared, or without. */
+    private int sendUncounted(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer) {
+        if (writer.handlerLength() == ResponseWriter.NO_LENGTH) {
+            return claiming(channel, claimed, () -> startAndFinish(channel, writer));
+        }
+        writer.declare(writer.handlerLength());
+        return sendBlock(channel, worker, claimed, writer);
     }
 
     private int sendBlock(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer) {

@@ -62,9 +62,10 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
         }
     }
 
+    /** Sends what there is; at the beginning at least the head, which a client may be waiting for (an EventSource opens with it). */
     @Override
     public synchronized void flush() throws IOException {
-        if (count > 0 && !ended) {
+        if (!ended && (count > 0 || !started)) {
             send(false);
         }
     }
@@ -118,7 +119,10 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
     private void send(boolean finish) throws IOException {
         if (!started) {
             started = true;
-            Native.startStream(channel.connection(), channel.exchange(), head, head.length);
+            int sent = Native.startStream(channel.connection(), channel.exchange(), head, head.length);
+            if (sent != Native.NOT_OPEN && count == 0 && !finish) {
+                return;
+            }
         }
         while (!resumed && !lost) {
             try {

@@ -95,8 +95,19 @@ where
             return Err(InvalidHead::HeaderValue);
         }
         match name.len() {
-            4 => has_date |= name.eq_ignore_ascii_case(b"date"),
-            6 => has_server |= name.eq_ignore_ascii_case(b"server"),
+            // An empty one of these says that there is to be none.
+            4 if name.eq_ignore_ascii_case(b"date") => {
+                has_date = true;
+                if value.is_empty() {
+                    continue;
+                }
+            }
+            6 if name.eq_ignore_ascii_case(b"server") => {
+                has_server = true;
+                if value.is_empty() {
+                    continue;
+                }
+            }
             // Length and coding are the server's: a handler's own could disagree with the bytes that follow.
             14 if name.eq_ignore_ascii_case(b"content-length") => continue,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => continue,

@@ -203,4 +203,9 @@ fn server_and_date_are_added_unless_set() {
     in_exchange(GET).answer(&mut output, 200, own, 0, None, STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "server"), ["mine"]);
     assert_eq!(field(&lines(&output), "date"), ["today"]);
+    output.clear();
+    let none: [Header<'_>; 2] = [(b"Server", b""), (b"Date", b"")];
+    in_exchange(GET).answer(&mut output, 200, none, 0, None, STYLE).expect("valid");
+    assert_eq!(field(&lines(&output), "server"), [""; 0]);
+    assert_eq!(field(&lines(&output), "date"), [""; 0]);
 }
