@@ -3,16 +3,14 @@
 
   Owns the public functions and the `Channel` protocol; the work is done by the Java classes of `org.httpkit.server` and
   `org.httpkit.engine`."
-  (:require [clojure.string :as string]
-            [org.httpkit.engine.address :as address]
+  (:require [org.httpkit.engine.address :as address]
             [org.httpkit.engine.check :as check]
+            [org.httpkit.engine.handshake :as handshake]
             [org.httpkit.engine.options :as options]
             [org.httpkit.engine.pool :as pool]
             [org.httpkit.engine.ring :as ring]
             [org.httpkit.utils :as utils])
-  (:import (java.security MessageDigest)
-           (java.util Base64)
-           (org.httpkit.server AsyncChannel HttpServer HttpServer$Status RingApplication)))
+  (:import (org.httpkit.server AsyncChannel HttpServer HttpServer$Status RingApplication)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -271,44 +269,19 @@
 
 ;;;; WebSocket handshakes
 
-(def ^:private websocket-guid
-  "RFC 6455 section 1.3."
-  "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
-
 (defn sec-websocket-accept
   "Returns the Sec-WebSocket-Accept value for a Sec-WebSocket-Key."
   [sec-websocket-key]
-  (.encodeToString (Base64/getEncoder)
-                   (.digest (MessageDigest/getInstance "SHA-1")
-                            (.getBytes (str sec-websocket-key websocket-guid) "ISO-8859-1"))))
+  (handshake/accept sec-websocket-key))
 
 (def ^{:deprecated "http-kit 2.4.0" :no-doc true} accept
   "Deprecated name of `sec-websocket-accept`."
   sec-websocket-accept)
 
-(defn- has-token?
-  "Returns true if the header's comma-separated value contains the lower-case token."
-  [headers header token]
-  (some #(= token (string/lower-case (string/trim %)))
-        (string/split (or (get headers header) "") #"[,\n]")))
-
-(defn- websocket-key?
-  "Returns true for the canonical base64 of 16 bytes."
-  [key]
-  (boolean (and (string? key) (re-matches #"[A-Za-z0-9+/]{21}[AQgw]==" key))))
-
 (defn websocket-handshake-check
   "Returns the Sec-WebSocket-Accept value if the Ring request is a valid WebSocket handshake, else nil."
   [ring-req]
-  (let [headers (:headers ring-req)
-        key (get headers "sec-websocket-key")]
-    (when (and (= :get (:request-method ring-req))
-               (= "HTTP/1.1" (:protocol ring-req))
-               (has-token? headers "upgrade" "websocket")
-               (has-token? headers "connection" "upgrade")
-               (= "13" (get headers "sec-websocket-version"))
-               (websocket-key? key))
-      (sec-websocket-accept key))))
+  (handshake/check ring-req))
 
 (defn send-checked-websocket-handshake!
   "Upgrades the channel to WebSocket, whatever the request was; `sec-ws-accept` is `websocket-handshake-check`'s result."
@@ -334,14 +307,6 @@
 
 ;;;; Handlers that answer through a channel
 
-(defn ^:no-doc handshake-refusal
-  "Returns the response to a request for an upgrade that is no valid handshake: the one given, or 426 if only the version
-  is another than ours (RFC 6455 section 4.4)."
-  [ring-req bad-request]
-  (if (websocket-handshake-check (assoc-in ring-req [:headers "sec-websocket-version"] "13"))
-    {:status 426 :headers {"Content-Type" "text/plain" "Sec-WebSocket-Version" "13"} :body "Sec-WebSocket-Version must be 13"}
-    bad-request))
-
 (defmacro with-channel
   "Deprecated: prefer `as-channel`, which sets callbacks before it upgrades.
 
@@ -354,15 +319,12 @@
          ~ch-name (:async-channel request#)
          accept# (when (:websocket? request#) (websocket-handshake-check request#))]
      (if (and (:websocket? request#) (nil? accept#))
-       (handshake-refusal request# {:status 400 :body "Bad Sec-WebSocket-Key header"})
+       (handshake/refusal request# {:status 400 :body "Bad Sec-WebSocket-Key header"})
        (do
          (when accept#
            (send-checked-websocket-handshake! ~ch-name accept#))
          ~@body
          {:body ~ch-name}))))
-
-(def ^:private bad-key
-  {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"})
 
 (defn as-channel
   "Returns the response that leaves the answer to the request's channel; upgrades the channel if the request asks for
@@ -394,6 +356,6 @@
                    (call on-open))
         (:websocket? ring-req) (if on-handshake-error
                                  (on-handshake-error ch)
-                                 (send! ch (handshake-refusal ring-req bad-key) true))
+                                 (send! ch (handshake/refusal ring-req handshake/bad-key) true))
         :else (call on-open))
       {:body ch})))

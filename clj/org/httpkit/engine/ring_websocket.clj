@@ -4,8 +4,8 @@
 
   Needs ring.websocket.protocols, so `org.httpkit.engine.ring` loads it only where that can be."
   (:require [clojure.string :as string]
+            [org.httpkit.engine.handshake :as handshake]
             [org.httpkit.engine.ring-listener :as ring-listener]
-            [org.httpkit.server :as server]
             [ring.websocket.protocols :as protocols])
   (:import (java.nio ByteBuffer)
            (org.httpkit.server AsyncChannel Frame$PingFrame Frame$PongFrame UpgradeOptions WebSocketResponse)))
@@ -44,7 +44,7 @@
   (-send [_ data] (.send channel (message data) false))
   (-ping [_ data] (.send channel (Frame$PingFrame. (control-data data)) false))
   (-pong [_ data] (.send channel (Frame$PongFrame. (control-data data)) false))
-  (-close [_ code reason] (.serverClose channel (int (or code 1000)) (or reason "")))
+  (-close [_ code reason] (.serverClose channel (Math/toIntExact (long (or code 1000))) (or reason "")))
 
   protocols/AsyncSocket
   (-send-async [_ data succeed fail]
@@ -83,10 +83,6 @@
           :body "This resource is a WebSocket"}
          true)
   (throw (IllegalStateException. "The handler returned a :ring.websocket/listener, but the request asks for no upgrade")))
-
-(def ^:private bad-handshake
-  "http-kit's words."
-  {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"})
 
 (defn- utf8-length
   "Returns the length of a valid text in UTF-8, in bytes."
@@ -184,7 +180,7 @@
             (.isClosed channel) nil
             (not (.isWebSocket channel)) (refuse-ordinary-request channel)
             :else
-            (if-let [accept (server/websocket-handshake-check request)]
+            (if-let [accept (handshake/check request)]
               (do (check-protocol protocol request)
                   (open channel
                         (cond-> {"Upgrade" "websocket"
@@ -192,4 +188,4 @@
                                  "Sec-WebSocket-Accept" accept}
                           protocol (assoc "Sec-WebSocket-Protocol" protocol))
                         listener limits upgrade-options))
-              (.send channel (server/handshake-refusal request bad-handshake) true))))))))
+              (.send channel (handshake/refusal request handshake/bad-key) true))))))))
