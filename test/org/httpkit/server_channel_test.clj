@@ -5,7 +5,7 @@
             [httpkit-rs.raw :as raw]
             [org.httpkit.server :as server])
   (:import (java.io ByteArrayInputStream)
-           (java.util.concurrent CountDownLatch)
+           (java.util.concurrent CountDownLatch LinkedBlockingQueue TimeUnit)
            (org.httpkit.server AsyncChannel)))
 
 (defn- exchange
@@ -196,6 +196,17 @@
                         {}]
         (is (= "x" (:body (raw/fetch port "GET" "/")))))
       (is (not (realized? closed))))))
+
+(deftest on-close-of-a-handler-that-throws
+  (doseq [ring-async? [false true]]
+    (let [heard (LinkedBlockingQueue.)
+          handler (fn [request & _]
+                    (server/as-channel request {:on-close (fn [_ status] (.put heard status))
+                                                :on-open (fn [_] (throw (ex-info "oh no" {})))}))]
+      (raw/with-servers [port handler (assoc (raw/quiet) :ring-async? ring-async?)]
+        (is (= 500 (:status (raw/fetch port "GET" "/"))))
+        (is (= :server-close (.poll heard raw/patience-millis TimeUnit/MILLISECONDS)))
+        (is (.isEmpty heard))))))
 
 (deftest many-senders
   (testing "one head, and every piece whole"

@@ -63,14 +63,22 @@ final class Responder {
         }
     }
 
-    /** Answers with 500, unless the handler sent something before it failed: its channel is then still the application's. */
+    /**
+     * Answers with 500, unless the handler sent something before it failed: its channel is then still the application's. Else the
+     * channel has ended, and what it set to run at the end runs.
+     */
     int fail(AsyncChannel channel, Throwable failure, Worker worker) {
         telemetry.error(channel.requestLine(), failure);
         if (channel.isStarted()) {
             return 0;
         }
         String text = exposeErrors ? failure.getMessage() : "Internal Server Error";
-        return lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
+        int sent = lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
+        if (channel.hasCloseHandler()) {
+            RingApplication application = channel.application();
+            application.execute(() -> application.reportCloseErrors(() -> channel.ended(CloseStatus.SERVER, "")));
+        }
+        return sent;
     }
 
     /** Answers with 503: the pool takes no more requests. */
