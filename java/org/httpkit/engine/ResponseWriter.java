@@ -107,7 +107,16 @@ public final class ResponseWriter {
                 return code;
             }
         }
-        throw new IllegalArgumentException("Invalid HTTP status code: " + status);
+        String type = status instanceof Number ? "" : " (" + status.getClass().getName() + ")";
+        throw new IllegalArgumentException("Invalid HTTP status code: " + status + type);
+    }
+
+    /** Returns the value as a map, nil for nil; what it is goes into the ClassCastException for anything else. */
+    public static Map<?, ?> map(String what, Object value) {
+        if (value == null || value instanceof Map) {
+            return (Map<?, ?>) value;
+        }
+        throw new ClassCastException(what + " must be a map, got " + value.getClass().getName());
     }
 
     /** Begins a block with a status and the headers of a Ring response: a map, or nil. */
@@ -128,7 +137,7 @@ public final class ResponseWriter {
             return;
         }
         // Vectors reduce with keys as well, but they are no headers.
-        Map<?, ?> map = (Map<?, ?>) headers;
+        Map<?, ?> map = map(":headers of a response", headers);
         if (map instanceof IKVReduce) {
             ((IKVReduce) map).kvreduce(headerReducer, null);
         } else if (map != null) {

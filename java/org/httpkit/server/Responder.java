@@ -44,7 +44,7 @@ final class Responder {
                 int sent = answer(channel, worker, 404, null, null, null);
                 return counted(channel, sent, telemetry.names().serverStatus404);
             }
-            Map<?, ?> response = (Map<?, ?>) result;
+            Map<?, ?> response = ResponseWriter.map("A response", result);
             if (webSocketResponse != null && webSocketResponse.isUpgrade(response)) {
                 webSocketResponse.upgrade(channel, request, response);
                 channel.hijack();

@@ -28,10 +28,20 @@
     (are [expected given] (= expected (ResponseWriter/status given))
       200 nil, 404 404, 201 (int 201), 202 (short 202), 100 (byte 100), 203 203N, 204 (biginteger 204), 999 999))
   (testing "anything else is refused with http-kit's text"
-    (doseq [bad [99 1000 0 -1 "200" 200.0 :ok 4294967496 18446744073709551816N]]
+    (doseq [bad [99 1000 0 -1 200.0 4294967496 18446744073709551816N]]
       (is (thrown-with-msg? IllegalArgumentException
                             (re-pattern (str "^Invalid HTTP status code: " bad "$"))
+                            (ResponseWriter/status bad))))
+    (doseq [bad ["200" :ok [200]]]
+      (is (thrown-with-msg? IllegalArgumentException
+                            (re-pattern (str "^Invalid HTTP status code: \\Q" bad " (" (.getName (class bad)) ")\\E$"))
                             (ResponseWriter/status bad))))))
+
+(deftest maps
+  (is (nil? (ResponseWriter/map "It" nil)))
+  (is (= {} (ResponseWriter/map "It" {})))
+  (is (thrown-with-msg? ClassCastException #"^It must be a map, got clojure\.lang\.PersistentVector$" (ResponseWriter/map "It" [])))
+  (is (thrown-with-msg? ClassCastException #"^:headers of a response must be a map, got java\.lang\.String$" (lines "X: 1"))))
 
 (deftest header-values
   (are [expected given] (= expected (lines given))
