@@ -35,6 +35,9 @@
           (is (instance? InputStream (:body request)))
           (is (= "abc" (slurp (:body request))))
           (is (= [Integer Integer] (map class ((juxt :server-port :content-length) request))))))
+      (testing "one of nothing that has a type has a stream: Ring's multipart middleware reads without asking"
+        (let [request (request-map {:dispatch dispatch} (raw/request "POST" "/" :headers {"Content-Type" "multipart/form-data"}))]
+          (is (= ["" nil] [(slurp (:body request)) (:content-length request)]))))
       (testing "the length is that of the header: declared or not"
         (are [length headers body] (= length (:content-length (request-map {} "POST / HTTP/1.1\r\nHost: a\r\n" headers "\r\n" body)))
           0 "Content-Length: 0\r\n" ""

@@ -2,8 +2,11 @@ package org.httpkit.engine;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
@@ -95,6 +98,9 @@ public final class NativeLibrary {
             Path copy = directory.unpackPrivately(name, library);
             try {
                 System.load(copy.toString());
+            } catch (UnsatisfiedLinkError again) {
+                // Of the two the first names the file that is still there.
+                throw e;
             } finally {
                 // The loaded mapping outlives the name; Windows alone keeps the name until the JVM ends.
                 if (!copy.toFile().delete()) {
@@ -175,9 +181,22 @@ public final class NativeLibrary {
         if (failure instanceof FileSystemException) {
             // Its message is little more than the path; what went wrong is in the reason, or else in the class.
             String reason = ((FileSystemException) failure).getReason();
-            return reason != null ? reason : failure.getClass().getSimpleName();
+            return reason != null ? reason : inWords((FileSystemException) failure);
         }
         return String.valueOf(failure.getMessage());
+    }
+
+    private static String inWords(FileSystemException failure) {
+        if (failure instanceof NoSuchFileException) {
+            return "there is no such directory, and it cannot be made";
+        }
+        if (failure instanceof FileAlreadyExistsException) {
+            return "it is not a directory";
+        }
+        if (failure instanceof AccessDeniedException) {
+            return "permission denied";
+        }
+        return failure.getClass().getSimpleName();
     }
 
     /** Makes the error without a cause: clojure.main prints the root cause only, and this text is the one that helps. */

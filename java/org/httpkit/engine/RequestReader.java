@@ -19,6 +19,7 @@ import org.httpkit.BytesInputStream;
 public final class RequestReader {
     /** Clojure reads an array map faster than a hash map up to about this size; browsers send some 15 headers. */
     private static final int ARRAY_MAP_HEADERS = 16;
+    private static final byte[] NOTHING = {};
     private static final int INITIAL_BLOCK = 8 * 1024;
     /** A block bigger than this is rare; its copy is not kept. */
     private static final int KEPT_BLOCK = 64 * 1024;
@@ -126,6 +127,10 @@ public final class RequestReader {
         }
         byte[] content = contentLength == 0 ? null : isInline ? Arrays.copyOfRange(block, afterHeaders, blockLength) : body;
         String contentType = headers.contentType;
+        if (spec && content == null && contentType != null) {
+            // Ring's own middleware for multipart forms reads what has a type without asking.
+            content = NOTHING;
+        }
         String charset = contentType == null ? null : ContentType.charset(contentType);
         int serverPort = Wire.getInt(block, Wire.REQUEST_SERVER_PORT);
         if (spec && serverName == null) {

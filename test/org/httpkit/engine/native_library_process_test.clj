@@ -64,7 +64,15 @@
           (is (= 1 exit))
           (is (string/includes? err "could be unpacked and loaded nowhere"))
           (is (re-find (re-pattern (str mounted ": .*failed to map segment")) err))
+          (testing "once, and not as a copy that is gone"
+            (is (not (re-find #"\.private" err))))
           (is (string/includes? err "-Dorg.httpkit-rs.native-directory=DIRECTORY")))))))
+
+(deftest directories-that-cannot-be
+  (doseq [[directory words] {"/proc/none" "there is no such directory, and it cannot be made" "/dev/null" "it is not a directory"}]
+    (let [{:keys [exit err]} (run {} (java-command {"org.httpkit-rs.native-directory" directory}))]
+      (is (= 1 exit))
+      (is (string/includes? err (str "\n  " directory ": " words))))))
 
 (deftest a-read-only-directory
   (if-not (can-mount?)
