@@ -27,7 +27,7 @@ pub struct ResponseHead<H> {
     pub status: u16,
     /// Names in any case, values as they go on the wire.
     pub headers: H,
-    /// The length to declare when no body is sent (HEAD, 304); ignored where a body is.
+    /// The length to declare when no body is sent (HEAD, 304), and the length of a stream that is known; ignored for a whole body.
     pub declared_length: Option<u64>,
 }
 

@@ -61,6 +61,34 @@
             (is (Arrays/equals (expected-bytes total) ^bytes bytes)))))
       (is (every? raw/await-latch @closed)))))
 
+(deftest streams-of-a-declared-length
+  (let [total (* 3 mebibyte)
+        answer (fn [_] {:headers {"Content-Length" (str total)} :body (stream total)})]
+    (raw/with-servers [port answer {}]
+      (doseq [version ["1.1" "1.0"]]
+        (testing [version "the connection is kept"]
+          (raw/with-connection [connection port]
+            (dotimes [_ 2]
+              (raw/write connection (raw/request "GET" "/" :version version :headers {"Connection" "keep-alive"}))
+              (let [{:keys [bytes headers]} (raw/read-response connection)]
+                (is (= [(str total) nil] (map headers ["content-length" "transfer-encoding"])))
+                (is (Arrays/equals (expected-bytes total) ^bytes bytes)))))))))
+  (testing "a body of another length is cut, never taken for complete, and logged"
+    (doseq [[actual text] {(* 2 mebibyte) "Content-Length is 1048576, but the body has more bytes"
+                           (dec mebibyte) "Content-Length is 1048576, but the body has only 1048575 bytes"}]
+      (let [log (atom [])
+            closed (CountDownLatch. (count raw/dispatches))]
+        (raw/with-servers [port (fn [_] {:headers {"Content-Length" (str mebibyte)} :body (stream actual :closed closed)})
+                           (raw/quiet log)]
+          (raw/with-connection [connection port]
+            (raw/write connection (raw/request "GET" "/s") (raw/request "GET" "/next"))
+            (let [[head body] (string/split (raw/read-rest connection) #"\r\n\r\n" 2)]
+              (is (string/includes? head "content-length: 1048576"))
+              (is (> (long mebibyte) (count body))))))
+        (is (raw/await-latch closed))
+        (is (= (repeat (count raw/dispatches) ["GET /s" text])
+               (map (fn [[message exception]] [message (ex-message exception)]) @log)))))))
+
 (deftest lazy-sequences
   (let [numbers (range 100000)]
     (raw/with-servers [port (fn [_] {:body (map #(str % ",") numbers)}) {}]

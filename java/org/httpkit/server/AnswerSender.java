@@ -210,8 +210,14 @@ final class AnswerSender {
                 application.close(source);
                 return sendUncounted(channel, worker, claimed, writer);
             }
+            long length = writer.handlerLength();
+            // One that is too short already is no reason to cut the answer: without it nothing is wrong.
+            boolean isKnown = length >= count;
+            if (isKnown) {
+                writer.declare(length);
+            }
             return claiming(channel, claimed, () -> {
-                StreamPump pump = new StreamPump(application, channel, source);
+                StreamPump pump = new StreamPump(application, channel, source, isKnown ? length : ResponseWriter.NO_LENGTH);
                 pump.start(finished(writer), writer.length(), piece, count, worker != null);
                 return Native.ACCEPTED;
             });

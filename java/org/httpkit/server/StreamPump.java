@@ -1,12 +1,14 @@
 package org.httpkit.server;
 
+import java.io.IOException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.httpkit.engine.Native;
+import org.httpkit.engine.ResponseWriter;
 import org.httpkit.engine.Scratch;
 
 /**
- * Moves a body of unknown length to the client, no faster than the client takes it.
+ * Moves a body that is read piece by piece to the client, no faster than the client takes it.
  *
  * <p>Runs on a thread until the engine's window is full, then lets the thread go and is submitted again when there is room. Whatever
  * ends it, the source is closed once, and an answer that could not be completed never looks complete.
@@ -26,13 +28,18 @@ final class StreamPump implements ExchangeListener, ServerTask {
     private final RingApplication application;
     private final AsyncChannel channel;
     private final BodySource source;
+    /** What the handler declared and the head says, or {@link ResponseWriter#NO_LENGTH}. */
+    private final long declared;
+    /** Bytes given to the engine. One thread at a time runs the pump, and {@code state} hands it on. */
+    private long moved;
     private final AtomicReference<State> state = new AtomicReference<>(State.RUNNING);
     private final AtomicBoolean ended = new AtomicBoolean();
 
-    StreamPump(RingApplication application, AsyncChannel channel, BodySource source) {
+    StreamPump(RingApplication application, AsyncChannel channel, BodySource source, long declared) {
         this.application = application;
         this.channel = channel;
         this.source = source;
+        this.declared = declared;
     }
 
     /** Starts the answer with its head and first piece, and goes on with the rest, for which it uses the same array. */
@@ -46,6 +53,7 @@ final class StreamPump implements ExchangeListener, ServerTask {
             throw e;
         }
         try {
+            moved = count;
             if (sent != Native.NOT_OPEN) {
                 sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, false);
             }
@@ -88,12 +96,17 @@ final class StreamPump implements ExchangeListener, ServerTask {
 
     private void pump(byte[] piece, int pieces) {
         try {
-            for (int moved = 0; !ended.get(); moved++) {
-                if (moved == pieces) {
+            for (int turn = 0; !ended.get(); turn++) {
+                if (turn == pieces) {
                     application.execute(this);
                     return;
                 }
                 int count = source.read(piece);
+                moved += Math.max(count, 0);
+                if (declared != ResponseWriter.NO_LENGTH && (count < 0 ? moved < declared : moved > declared)) {
+                    throw new IOException("Content-Length is " + declared + ", but the body has "
+                        + (count < 0 ? "only " + moved : "more") + " bytes");
+                }
                 int sent = Native.send(
                     channel.connection(), channel.exchange(), piece, 0, Math.max(count, 0), count < 0);
                 if (count < 0 || sent == Native.NOT_OPEN) {

@@ -9,7 +9,7 @@ use super::outbox::{Bulk, Flushed, WINDOW};
 use super::{Connection, State};
 use crate::application::CloseCause;
 use crate::exchange::{BodySource, ResponseHead, Sent};
-use crate::http1::{InvalidHead, Next, ResponseStyle};
+use crate::http1::{Framed, InvalidHead, Next, ResponseStyle};
 use crate::remote_address::Address;
 use crate::{date, dispatch};
 
@@ -112,13 +112,18 @@ impl Connection {
             return Sent::NotOpen;
         }
         let out = state.outbox.buffer();
-        if let Some(suffix) = state.http.frame_piece(bytes.len(), out, finish) {
-            let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
-            if state.outbox.push(transport, bytes, suffix).is_err() {
-                self.abort(state, CloseCause::Client);
-                self.release(guard);
-                return Sent::NotOpen;
+        let failure = match state.http.frame_piece(bytes.len(), out, finish) {
+            Framed::Sent(suffix) => {
+                let transport = state.transport.as_ref().filter(|_| !state.flags.corked);
+                state.outbox.push(transport, bytes, suffix).is_err().then_some(CloseCause::Client)
             }
+            Framed::Swallowed => None,
+            Framed::Mismatch => Some(CloseCause::Server),
+        };
+        if let Some(cause) = failure {
+            self.abort(state, cause);
+            self.release(guard);
+            return Sent::NotOpen;
         }
         if finish { self.complete(guard) } else { self.written(guard) }
     }

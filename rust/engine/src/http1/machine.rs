@@ -87,8 +87,21 @@ enum Streaming {
     No,
     Chunked,
     Raw,
+    /// So many bytes are still to come: the length was declared.
+    Sized(u64),
     /// A stream that answers HEAD: its pieces are swallowed.
     Discarded,
+}
+
+/// What becomes of one piece of a streamed body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framed {
+    /// It goes out, with these bytes behind it.
+    Sent(&'static [u8]),
+    /// The answer has no body.
+    Swallowed,
+    /// The body is not as long as was declared: what has gone out cannot be completed.
+    Mismatch,
 }
 
 /// What [`Http1::receive`] found.
@@ -279,7 +292,8 @@ impl Http1 {
         Ok(status != 205 && !matches!(body, ResponseBody::None(_)))
     }
 
-    /// Writes the head of an answer whose body comes in pieces through [`Http1::frame_piece`].
+    /// Writes the head of an answer whose body comes in pieces through [`Http1::frame_piece`], and has the declared length if there is
+    /// one.
     ///
     /// # Errors
     /// [`InvalidHead`]; nothing was written and the exchange is still open.
@@ -296,6 +310,10 @@ impl Http1 {
     {
         let (body, streaming) = match bodyless(status, self.current.head, declared, None) {
             Some(body) => (body, Streaming::Discarded),
+            None if declared.is_some() && !self.opens_tunnel(status) => {
+                let length = declared.unwrap_or_default();
+                (ResponseBody::Length(length), Streaming::Sized(length))
+            }
             None if self.current.http11 && !self.opens_tunnel(status) => (ResponseBody::Chunked, Streaming::Chunked),
             None => (ResponseBody::UntilClose, Streaming::Raw),
         };
@@ -339,22 +357,29 @@ impl Http1 {
         Ok(())
     }
 
-    /// Frames one piece of a streamed body: what goes before it and after it. `None` if the piece is not to be sent.
-    pub fn frame_piece(&self, length: usize, prefix: &mut Vec<u8>, finish: bool) -> Option<&'static [u8]> {
-        match self.current.streaming {
+    /// Frames one piece of a streamed body: what goes before it is added to `prefix`.
+    pub fn frame_piece(&mut self, length: usize, prefix: &mut Vec<u8>, finish: bool) -> Framed {
+        match &mut self.current.streaming {
             Streaming::Chunked => {
                 if length > 0 {
                     push_chunk_size(prefix, length);
                 }
-                Some(match (length > 0, finish) {
+                Framed::Sent(match (length > 0, finish) {
                     (true, true) => b"\r\n0\r\n\r\n",
                     (true, false) => b"\r\n",
                     (false, true) => b"0\r\n\r\n",
                     (false, false) => b"",
                 })
             }
-            Streaming::Raw => Some(b""),
-            Streaming::Discarded | Streaming::No => None,
+            Streaming::Raw => Framed::Sent(b""),
+            Streaming::Sized(left) => match left.checked_sub(length as u64) {
+                Some(rest) if rest == 0 || !finish => {
+                    *left = rest;
+                    Framed::Sent(b"")
+                }
+                _ => Framed::Mismatch,
+            },
+            Streaming::Discarded | Streaming::No => Framed::Swallowed,
         }
     }
 

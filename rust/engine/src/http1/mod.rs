@@ -18,7 +18,7 @@ mod scanner;
 mod status;
 
 pub use header_names::{HEADER_NAMES, NameIndex, name};
-pub use machine::{Collected, Http1, Limits, Next, Received};
+pub use machine::{Collected, Framed, Http1, Limits, Next, Received};
 pub use method::Method;
 pub use rejection::Rejection;
 pub use request_head::{HeaderStorage, MAX_HEADERS, RequestHead};

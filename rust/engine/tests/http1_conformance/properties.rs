@@ -1,6 +1,6 @@
 //! What holds for every input, not only for those somebody thought of.
 
-use httpkit_engine::http1::{Http1, Limits};
+use httpkit_engine::http1::{Framed, Http1, Limits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -156,12 +156,12 @@ proptest! {
         http.start(&mut head, 200, [], None, STYLE).unwrap();
         let mut wire = chunked("");
         for (number, piece) in sent.iter().enumerate() {
-            let suffix = http.frame_piece(piece.len(), &mut wire, number + 1 == sent.len()).unwrap();
+            let Framed::Sent(suffix) = http.frame_piece(piece.len(), &mut wire, number + 1 == sent.len()) else { unreachable!() };
             wire.extend_from_slice(piece);
             wire.extend_from_slice(suffix);
         }
         if sent.is_empty() {
-            let suffix = http.frame_piece(0, &mut wire, true).unwrap();
+            let Framed::Sent(suffix) = http.frame_piece(0, &mut wire, true) else { unreachable!() };
             wire.extend_from_slice(suffix);
         }
         let outcome = play_whole(&wire, &LIMITS);

@@ -1,7 +1,7 @@
 //! Rows H19 and H20: whatever an application puts into a response, one well-formed response leaves, framed by the server.
 
 use httpkit_engine::InvalidHead;
-use httpkit_engine::http1::{HeaderStorage, Http1, Next, Received};
+use httpkit_engine::http1::{Framed, HeaderStorage, Http1, Next, Received};
 
 use crate::driver::{LIMITS, STYLE};
 
@@ -110,22 +110,48 @@ fn h20_a_coding_of_the_application_is_dropped() {
 }
 
 #[test]
-fn h20_a_stream_has_no_length() {
+fn h20_a_stream_of_unknown_length_has_none() {
     let headers: [Header<'_>; 1] = [(b"Content-Length", b"5")];
     let mut output = Vec::new();
-    in_exchange(GET).start(&mut output, 200, headers, Some(5), STYLE).expect("valid");
+    in_exchange(GET).start(&mut output, 200, headers, None, STYLE).expect("valid");
     let chunked = lines(&output);
     assert_eq!(field(&chunked, "content-length"), [""; 0]);
     assert_eq!(field(&chunked, "transfer-encoding"), ["chunked"]);
     // HTTP/1.0 knows no chunks: the close ends the body, so the connection cannot be kept.
     output.clear();
     let mut http = in_exchange(GET_10);
-    http.start(&mut output, 200, headers, Some(5), STYLE).expect("valid");
+    http.start(&mut output, 200, headers, None, STYLE).expect("valid");
     let until_close = lines(&output);
     assert_eq!(field(&until_close, "content-length"), [""; 0]);
     assert_eq!(field(&until_close, "transfer-encoding"), [""; 0]);
     assert_eq!(field(&until_close, "connection"), ["Close"]);
     assert_eq!(http.complete(), Next::Close);
+}
+
+#[test]
+fn h20_a_stream_of_a_declared_length_has_that_and_no_other() {
+    let started = |request, output: &mut Vec<u8>| {
+        let mut http = in_exchange(request);
+        http.start(output, 200, [(&b"Content-Length"[..], &b"6"[..])], Some(5), STYLE).expect("valid");
+        http
+    };
+    let mut output = Vec::new();
+    for request in [GET, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
+        output.clear();
+        let mut http = started(request, &mut output);
+        assert_eq!(field(&lines(&output), "content-length"), ["5"]);
+        assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0]);
+        let head = output.len();
+        for (length, finish) in [(2, false), (0, false), (3, false), (0, true)] {
+            assert_eq!(http.frame_piece(length, &mut output, finish), Framed::Sent(b""));
+        }
+        assert_eq!(output.len(), head, "no piece has a frame of its own");
+        assert_eq!(http.complete(), Next::Read);
+    }
+    assert_eq!(started(GET, &mut output).frame_piece(5, &mut output, true), Framed::Sent(b""));
+    for (length, finish) in [(6, false), (6, true), (4, true), (0, true)] {
+        assert_eq!(started(GET, &mut output).frame_piece(length, &mut output, finish), Framed::Mismatch, "{length} {finish}");
+    }
 }
 
 #[test]
@@ -140,7 +166,7 @@ fn h20_statuses_without_a_body_carry_none() {
         let mut http = in_exchange(GET);
         http.start(&mut output, status, headers, declared, STYLE).expect("valid");
         assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0], "{status}");
-        assert_eq!(http.frame_piece(5, &mut output, false), None, "{status}: its pieces are swallowed");
+        assert_eq!(http.frame_piece(5, &mut output, false), Framed::Swallowed, "{status}: its pieces are swallowed");
     }
 }
 
@@ -167,7 +193,7 @@ fn h20_an_answer_to_head_declares_and_sends_nothing() {
     let mut http = in_exchange(HEAD);
     http.start(&mut output, 200, [], None, STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0]);
-    assert_eq!(http.frame_piece(5, &mut output, true), None);
+    assert_eq!(http.frame_piece(5, &mut output, true), Framed::Swallowed);
     assert_eq!(http.complete(), Next::Read);
 }
 
