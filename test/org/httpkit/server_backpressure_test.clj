@@ -239,7 +239,7 @@
                             (recur (inc n))
                             (do (is (nil? outcome)) n))))]
           (send-then ch (piece (inc waiting)) false [:piece (inc waiting)])
-          (is (ws/no-event? outcomes))
+          (is (.isEmpty outcomes))
           (dotimes [n (+ 2 waiting)]
             (is (= n (number-of (ws/read-text connection)))))
           (is (= #{[[:piece waiting] :accepted] [[:piece (inc waiting)] :accepted]}
@@ -262,7 +262,7 @@
         (with-slow-client [ch connection _ {:error-logger (fn [message exception] (ws/note log [message (ex-message exception)]))}]
           (let [waiting (atom 0)]
             (while (do (.sendThen ^AsyncChannel ch (piece @waiting) false
-                                  #(if (ws/no-event? outcomes) (ws/note outcomes :at-once) (throw (Exception. "mine")))
+                                  #(if (.isEmpty outcomes) (ws/note outcomes :at-once) (throw (Exception. "mine")))
                                   identity)
                        (.poll outcomes))
               (swap! waiting inc))

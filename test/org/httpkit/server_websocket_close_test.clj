@@ -96,7 +96,7 @@
         (let [[_ ch] (ws/next-event events)
               result (end ch)
               ;; By now, on this thread.
-              ended (when-not (ws/no-event? events) (endings events))
+              ended (when-not (.isEmpty events) (endings events))
               close (ws/read-close connection)]
           (ws/send-close connection (or (first close) 1000) "")
           (is (raw/ended? connection))
