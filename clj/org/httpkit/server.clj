@@ -175,7 +175,7 @@
     :max-body                   - bytes of a request body (default 8 MiB)
     :max-line                   - bytes of a request line or header line (default 8192)
     :max-headers                - header lines of a request (default 128)
-    :max-connections            - open connections, 0 for any number (default 0)
+    :max-connections            - open connections, 0 for any number; others wait in the backlog (default 0)
 
   Deadlines in milliseconds, nil or 0 for none:
     :header-timeout             - for a request's head to arrive (default 30000)
@@ -192,8 +192,8 @@
     :slow-client                - what `send!` does when more than 256 KiB wait: :close goes on, up to :max-pending;
                                   :block waits until the client has taken most of it; :drop leaves WebSocket messages out
                                   until then and returns true (default :close)
-    :ws-ping-interval           - milliseconds between pings to WebSocket clients, of which one that does not answer is taken
-                                  for gone; nil or 0 for none (default nil)
+    :ws-ping-interval           - milliseconds: a WebSocket client that sends nothing for so long is pinged, and after as long
+                                  again without a byte taken for gone; nil or 0 for none (default nil)
 
   Headers:
     :server-header              - value of the Server header, nil for none (default \"http-kit\")
@@ -298,6 +298,8 @@
     true))
 
 ;;;; Ring's WebSockets
+
+(ring/load-websockets)
 
 (def ^:private no-ring-websockets?
   "True if http-kit's system property switches listeners of ring.websocket off, else nil. http-kit's own tests look here."

@@ -72,10 +72,12 @@
   (and (not (Boolean/getBoolean "http-kit.no-ring-websockets"))
        (loadable? 'ring.websocket.protocols)))
 
-;; Also here, and not only when a server needs it: with this namespace it is compiled ahead of time, and reloaded by :reload-all
-;; together with the protocols.
-(when (loadable? 'ring.websocket.protocols)
-  (require 'org.httpkit.engine.ring-websocket))
+(defn load-websockets
+  "Loads what `web-socket-response` needs, if that can be. Called as org.httpkit.server is loaded, so that it is compiled ahead of
+  time with it, and reloaded by :reload-all together with the protocols."
+  []
+  (when (loadable? 'ring.websocket.protocols)
+    (require 'org.httpkit.engine.ring-websocket)))
 
 (defn web-socket-response
   "Returns the way to ring.websocket, or nil where there is none. For `::websocket` in run-server's options see
