@@ -41,10 +41,10 @@ classes:
 	@touch target/classes.stamp
 
 run: build ## Serve EXAMPLE (tour; or chat, ticker, longpoll, upload) on PORT (8090)
-	@PORT=$(PORT) $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main
+	@PORT=$(PORT) exec $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main
 
 repl: build ## Start a Clojure REPL with the server on the class path
-	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -e "(require '[org.httpkit.server :as server])" -r
+	@exec $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -e "(require '[org.httpkit.server :as server])" -r
 
 test: build ## Run every test: Rust, Java, Clojure and in a browser
 	@scripts/test $(JAVA)
