@@ -56,7 +56,7 @@ lint: build ## Check formatting and every compiler's and linter's warnings
 	javac --release 11 -Xlint:all,-path -Werror -encoding UTF-8 -cp "$(CLASS_PATH)" -d target/lint \
 	  $$(find java -name '*.java')
 	@$(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH):test/ring_doubles" clojure.main scripts/lint.clj clj \
-	  $(EXAMPLES:%=examples/%/src)
+	  $(EXAMPLES:%=examples/%/src) examples/shared/src
 
 check: lint test ## Run lint and test: what a change must pass
 

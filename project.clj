@@ -21,8 +21,8 @@
   :clean-targets ["target/classes"]
 
   :profiles {:dev {:dependencies [[org.clojure/clojure "1.12.5"]]
-                   :source-paths ["examples/tour/src" "examples/chat/src" "examples/ticker/src" "examples/longpoll/src"
-                                  "examples/upload/src"]
+                   :source-paths ["examples/shared/src" "examples/tour/src" "examples/chat/src" "examples/ticker/src"
+                                  "examples/longpoll/src" "examples/upload/src"]
                    :resource-paths ["examples/tour/resources" "examples/chat/resources" "examples/ticker/resources"
                                     "examples/longpoll/resources" "examples/upload/resources"]}
              :clojure-1.11 {:dependencies [[org.clojure/clojure "1.11.4"]]}})

@@ -5,11 +5,14 @@
             [clojure.java.io :as io]
             [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.child :as child]
             [httpkit-rs.raw :as raw]
             [integration.websocket :as websocket]
             [longpoll.main :as longpoll]
             [ticker.main :as ticker]
-            [upload.main :as upload]))
+            [upload.main :as upload])
+  (:import (java.util List)
+           (java.util.concurrent TimeUnit)))
 
 (defmacro ^:private with-application
   "Runs the body with `port` bound to that of a running application."
@@ -102,3 +105,27 @@
     (is (= "0 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n"
            (:body (raw/fetch port "PUT" "/files"))))
     (is (= 413 (:status (raw/fetch port "PUT" "/files" :headers {"Content-Length" (inc (* 64 1024 1024))}))))))
+
+(defn- command
+  "Runs an example as `make run` does; returns its exit code and what it printed."
+  [example port]
+  (let [builder (doto (ProcessBuilder. ^List [(child/program "java") "-XX:+IgnoreUnrecognizedVMOptions"
+                                              "--enable-native-access=ALL-UNNAMED" "-XX:TieredStopAtLevel=1"
+                                              "-cp" (System/getProperty "java.class.path")
+                                              "clojure.main" "-m" (str example ".main")])
+                  (.redirectErrorStream true))]
+    (.put (.environment builder) "PORT" (str port))
+    (let [process (.start builder)]
+      (try
+        (when (.waitFor process raw/patience-millis TimeUnit/MILLISECONDS)
+          [(.exitValue process) (slurp (.getInputStream process))])
+        (finally (.destroyForcibly process))))))
+
+(deftest ports-that-cannot-be
+  (is (= [1 "PORT must be a number from 0 to 65535, not \"abc\".\n"] (command "chat" "abc")))
+  (is (= [1 "PORT must be a number from 0 to 65535, not \"65536\".\n"] (command "ticker" "65536")))
+  (testing "one that is taken"
+    (with-application [port upload/start]
+      (let [[status text] (command "longpoll" port)]
+        (is (= 1 status))
+        (is (re-matches #".*in use.*\nChoose another port, for example PORT=8091\.\n" text))))))

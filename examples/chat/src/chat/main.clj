@@ -5,6 +5,7 @@
   it again: both pages say so, and go on."
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
+            [examples.command :as command]
             [org.httpkit.server :as server]))
 
 ;; What goes over the wire is lines of text:
@@ -83,6 +84,4 @@
 (defn -main
   "Serves on PORT, 8090 unless it is set, until the process is asked to end."
   []
-  (let [stop (start (Long/parseLong (or (System/getenv "PORT") "8090")))]
-    (.addShutdownHook (Runtime/getRuntime) (Thread. ^Runnable #(stop :timeout 2000)))
-    (println (str "The chat is at http://localhost:" (:local-port (meta stop)) "/ - press Ctrl-C to end it."))))
+  (command/run "The chat" start :timeout 2000))

@@ -8,6 +8,7 @@
     curl --data 'Lunch at noon' http://localhost:8090/notes"
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
+            [examples.command :as command]
             [org.httpkit.server :as server])
   (:import (java.util.concurrent Executors ScheduledExecutorService TimeUnit)))
 
@@ -83,6 +84,4 @@
 (defn -main
   "Serves on PORT, 8090 unless it is set, until the process is asked to end."
   []
-  (let [stop (start (Long/parseLong (or (System/getenv "PORT") "8090")))]
-    (.addShutdownHook (Runtime/getRuntime) (Thread. ^Runnable stop))
-    (println (str "The notice board is at http://localhost:" (:local-port (meta stop)) "/ - press Ctrl-C to end it."))))
+  (command/run "The notice board" start))

@@ -6,6 +6,7 @@
     curl --upload-file README.md http://localhost:8090/files; sha256sum README.md"
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
+            [examples.command :as command]
             [org.httpkit.server :as server])
   (:import (java.io InputStream OutputStream)
            (java.security DigestInputStream MessageDigest)))
@@ -43,6 +44,4 @@
 (defn -main
   "Serves on PORT, 8090 unless it is set, until the process is asked to end; uploads under way may finish first."
   []
-  (let [stop (start (Long/parseLong (or (System/getenv "PORT") "8090")))]
-    (.addShutdownHook (Runtime/getRuntime) (Thread. ^Runnable #(stop :timeout 10000)))
-    (println (str "Upload files at http://localhost:" (:local-port (meta stop)) "/ - press Ctrl-C to end it."))))
+  (command/run "The upload page" start :timeout 10000))
