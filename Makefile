@@ -15,7 +15,7 @@ LIBRARY := libhttpkit_rs.$(if $(filter macos,$(SYSTEM)),dylib,so)
 STAGE := target/native-resources/native/$(SYSTEM)-$(PROCESSOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help build native classes run repl test lint check install bench fmt clean
+.PHONY: help build native classes run example repl test lint check install bench fmt clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -40,8 +40,11 @@ classes:
 	$(LEIN) javac
 	@touch target/classes.stamp
 
-run: build ## Serve EXAMPLE (tour; or chat, ticker, longpoll, upload) on PORT (8090)
-	@PORT=$(PORT) exec $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main
+run: example build ## Serve EXAMPLE (tour; or chat, ticker, longpoll, upload) on PORT (8090)
+	@PORT='$(PORT)' exec $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -m $(EXAMPLE).main
+
+example:
+	@$(if $(filter $(EXAMPLES),$(EXAMPLE)),:,$(error EXAMPLE must be one of: $(EXAMPLES); not "$(EXAMPLE)"))
 
 repl: build ## Start a Clojure REPL with the server on the class path
 	@exec $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -e "(require '[org.httpkit.server :as server])" -r
