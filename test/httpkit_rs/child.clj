@@ -18,7 +18,7 @@
 (set! *warn-on-reflection* true)
 
 (def full?
-  "Whether the system property httpkit-rs.full-counts asks for the counts of the reliability contract, which take minutes."
+  "Whether the system property httpkit-rs.full-counts asks for the large counts of docs/RELIABILITY.md, which take minutes."
   (Boolean/getBoolean "httpkit-rs.full-counts"))
 
 (defn counts

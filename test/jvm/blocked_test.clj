@@ -1,6 +1,6 @@
 (ns jvm.blocked-test
-  "Handlers that never return or interrupt themselves: everybody else is served within the figures (reliability
-  contract, L4, L5, L6)."
+  "Handlers that never return or interrupt themselves: everybody else is served within the figures
+  (docs/RELIABILITY.md, L4, L5, L6)."
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]

@@ -1,6 +1,6 @@
 (ns jvm.handler-test
   "Handlers that ask much of a JVM: code loaded and reloaded in them, no end of recursion, other programs, virtual threads
-  (reliability contract, J7, J9, J12, J15)."
+  (docs/RELIABILITY.md, J7, J9, J12, J15)."
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
             [clojure.test :refer [deftest is testing use-fixtures]]

@@ -1,5 +1,5 @@
 (ns jvm.life-test
-  "From the start of a JVM to its end: cycles, references, signals and exits (reliability contract, J4, J6, J10, J11, L13)."
+  "From the start of a JVM to its end: cycles, references, signals and exits (docs/RELIABILITY.md, J4, J6, J10, J11, L13)."
   (:require [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.child :as child]
             [httpkit-rs.raw :as raw]

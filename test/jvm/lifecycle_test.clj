@@ -1,5 +1,5 @@
 (ns jvm.lifecycle-test
-  "Starting and stopping within their figures: what finishes, what is cut, and what is left (reliability contract, L7 to L14)."
+  "Starting and stopping within their figures: what finishes, what is cut, and what is left (docs/RELIABILITY.md, L7 to L14)."
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]

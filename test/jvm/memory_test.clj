@@ -1,6 +1,6 @@
 (ns jvm.memory-test
   "What crosses between the heap and native memory while collectors move and free, and channels that outlive their exchange
-  (reliability contract, J13, J14)."
+  (docs/RELIABILITY.md, J13, J14)."
   (:require [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.child :as child]
             [httpkit-rs.raw :as raw]

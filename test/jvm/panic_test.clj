@@ -1,5 +1,5 @@
 (ns jvm.panic-test
-  "Panics in native code: each becomes a Java exception or a closed connection, and the JVM goes on (contract, J1).
+  "Panics in native code: each becomes a Java exception or a closed connection, and the JVM goes on (docs/RELIABILITY.md, J1).
 
   Only debug builds of the native library can be told to panic. Cargo builds one, as for the Rust tests."
   (:require [clojure.java.io :as io]

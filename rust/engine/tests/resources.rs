@@ -1,4 +1,4 @@
-//! Rows R3, R4, R9, R12, R14, R15: what clients can make the server hold or burn. Each test runs in a process of its own.
+//! What clients can make the server hold or burn (docs/RELIABILITY.md, R3 to R15). Each test runs in a process of its own.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,8 +1,8 @@
 (ns org.httpkit.server-websocket-load-test
   "Many messages, many ends, many blocked callbacks: nothing is lost, doubled or out of order.
 
-  The counts are small enough for every run. -Dhttpkit-rs.messages=1000000 and -Dhttpkit-rs.kills=10000 are those the
-  figures in docs/PERFORMANCE.md ask for."
+  The counts are small enough for every run. -Dhttpkit-rs.messages=1000000 and -Dhttpkit-rs.kills=10000 are the
+  large ones of docs/RELIABILITY.md, W8 and W5."
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]

@@ -1,4 +1,4 @@
-//! Rows H1 to H7: how long a body is. Two readers of one connection that disagree here let a request be smuggled.
+//! How long a body is (docs/RELIABILITY.md, H1 to H7). Two readers of one connection that disagree here let a request be smuggled.
 
 use crate::cases::{Case, answered, chunked, post, rejected};
 

@@ -1,4 +1,4 @@
-//! Rows H8 to H12: the form of a head. What one reader skips, repairs or folds, another takes for something else.
+//! The form of a head (docs/RELIABILITY.md, H8 to H12). What one reader skips, repairs or folds, another takes for something else.
 
 use crate::cases::{Case, answered, rejected, with_line, with_request_line};
 

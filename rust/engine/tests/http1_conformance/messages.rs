@@ -1,4 +1,4 @@
-//! Rows H13 to H16: limits, methods, partial requests, and the features of ordinary traffic.
+//! Limits, methods, partial requests, and the features of ordinary traffic (docs/RELIABILITY.md, H13 to H16).
 
 use crate::cases::{Case, answered, rejected, waits, with_line, with_request_line};
 

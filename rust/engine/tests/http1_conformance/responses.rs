@@ -1,4 +1,5 @@
-//! Rows H19 and H20: whatever an application puts into a response, one well-formed response leaves, framed by the server.
+//! Whatever an application puts into a response, one well-formed response leaves, framed by the server (docs/RELIABILITY.md, H19
+//! and H20).
 
 use httpkit_engine::InvalidHead;
 use httpkit_engine::http1::{Framed, HeaderStorage, Http1, Next, Received};

@@ -1,4 +1,5 @@
-//! Who the client is (row H21): the peer, or what a PROXY line or a trusted proxy says, never what anybody may claim.
+//! Who the client is: the peer, or what a PROXY line or a trusted proxy says, never what anybody may claim (docs/RELIABILITY.md,
+//! H21).
 
 use httpkit_engine::ProxyProtocol;
 

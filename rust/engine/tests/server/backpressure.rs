@@ -1,4 +1,4 @@
-//! Senders are told to wait, and when to go on (row R3): what a client does not take must not pile up.
+//! Senders are told to wait, and when to go on (docs/RELIABILITY.md, R3): what a client does not take must not pile up.
 
 use httpkit_engine::{CloseCause, Sent};
 

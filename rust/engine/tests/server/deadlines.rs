@@ -1,4 +1,4 @@
-//! Rows R1 to R3: a client that is too slow is let go, one that only waits for the application is not.
+//! A client that is too slow is let go, one that only waits for the application is not (docs/RELIABILITY.md, R1 to R3).
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::support::application::{head, spawn_flood};
 use crate::support::client::{Client, Ending};
 use crate::support::{Fixture, PATIENCE, timeouts};
 
-/// What the fault model allows beyond a deadline.
+/// By how much a deadline may be passed (docs/RELIABILITY.md).
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Sends `bytes` one at a time, a pause before each, until all are sent or the server says something.

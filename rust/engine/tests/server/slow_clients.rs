@@ -1,4 +1,5 @@
-//! Clients that do not take what is sent to them (row R7): each costs a bounded amount of memory, and so do all of them together.
+//! Clients that do not take what is sent to them (docs/RELIABILITY.md, R7): each costs a bounded amount of memory, and so do all of
+//! them together.
 
 use httpkit_engine::websocket::Opcode;
 use httpkit_engine::{ExchangeId, Sent, with_exchange};

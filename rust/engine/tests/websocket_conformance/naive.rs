@@ -1,4 +1,4 @@
-//! A second reader, as slow and as plain as can be, written from the RFC and the contract alone: it sees the whole input at once.
+//! A second reader, as slow and as plain as can be, written without a look at the core: it sees the whole input at once.
 
 use crate::driver::Seen;
 use httpkit_engine::websocket::{CloseCode, Closed, Violation};

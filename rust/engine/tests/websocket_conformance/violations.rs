@@ -1,4 +1,5 @@
-//! The contract's table of violations, and the close codes a client may not send (rows W2 and W3 of the fault model).
+//! What a client may not do, bad text and bad close codes among it (docs/RELIABILITY.md, W2 and W3): the close code and the words
+//! for each.
 
 use httpkit_engine::websocket::Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
 
