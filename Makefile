@@ -49,7 +49,7 @@ example:
 repl: build ## Start a Clojure REPL with the server on the class path
 	@exec $(JAVA) $(JAVA_OPTIONS) -cp "$(CLASS_PATH)" clojure.main -e "(require '[org.httpkit.server :as server])" -r
 
-test: build ## Run every test: Rust, Java, Clojure and in a browser
+test: build ## Run every test: Rust, Clojure (of the Java classes too), Autobahn's, in a browser
 	@scripts/test $(JAVA)
 
 lint: build ## Check formatting and every compiler's and linter's warnings
