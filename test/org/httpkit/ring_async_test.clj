@@ -1,5 +1,5 @@
 (ns org.httpkit.ring-async-test
-  "Every trap of Ring's asynchronous handlers, through both entries (contract of Ring, section 9.1, area \"async\"; SPEC section 2)."
+  "Every trap of Ring's asynchronous handlers, through both entries (Ring's SPEC, section 2)."
   (:require [ring.doubles])
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]

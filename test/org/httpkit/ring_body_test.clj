@@ -1,5 +1,5 @@
 (ns org.httpkit.ring-body-test
-  "Ring's StreamableResponseBody through both entries (contract of Ring, section 9.1, areas \"response\"; SPEC section 1.5)."
+  "Ring's StreamableResponseBody through both entries (Ring's SPEC, section 1.5)."
   (:require [ring.doubles])
   (:require [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]

@@ -1,5 +1,5 @@
 (ns org.httpkit.ring-websocket-send-test
-  "The socket a ring.websocket listener gets: every kind of data, and AsyncSocket (contract of Ring, section 9.1)."
+  "The socket a ring.websocket listener gets: every kind of data, and AsyncSocket."
   (:require [ring.doubles])
   (:require [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]

@@ -1,5 +1,5 @@
 (ns org.httpkit.ring-websocket-test
-  "Listeners of ring.websocket and what they hear (contract of Ring, section 9.1; of http-kit, section 7.6)."
+  "Listeners of ring.websocket and what they hear."
   (:require [ring.doubles])
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]

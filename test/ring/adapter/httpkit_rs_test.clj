@@ -1,5 +1,5 @@
 (ns ring.adapter.httpkit-rs-test
-  "Requests and responses of the Ring adapter: what Ring's SPEC says where http-kit does otherwise (contract of Ring, section 9.1)."
+  "Requests and responses of the Ring adapter: what Ring's SPEC says where http-kit does otherwise."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]

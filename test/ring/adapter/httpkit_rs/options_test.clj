@@ -1,5 +1,5 @@
 (ns ring.adapter.httpkit-rs.options-test
-  "The adapter's options: names and defaults of ring.adapter.jetty (contract of Ring, section 7.3)."
+  "The adapter's options: names and defaults of ring.adapter.jetty."
   (:require [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]
             [org.httpkit.engine.ring :as ring]

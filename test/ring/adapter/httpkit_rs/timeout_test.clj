@@ -1,5 +1,5 @@
 (ns ring.adapter.httpkit-rs.timeout-test
-  "Asynchronous handlers that take too long (contract of Ring, section 7.3: :async-timeout)."
+  "Asynchronous handlers that take too long: :async-timeout."
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [ring.adapter.running :as running])
