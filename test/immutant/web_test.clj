@@ -1,5 +1,5 @@
 (ns immutant.web-test
-  "run, stop and server of immutant.web: options, dispatch, life. Sections are the contract's."
+  "run, stop and server of immutant.web: options, dispatch, life."
   (:require [clojure.set :as set]
             [clojure.test :refer [are deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]

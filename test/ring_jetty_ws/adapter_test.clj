@@ -1,5 +1,5 @@
 (ns ring-jetty-ws.adapter-test
-  "run-jetty with a configurator. The numbers are those of the acceptance tests in the compatibility contract."
+  "run-jetty with a configurator."
   (:require [clojure.java.io :as io]
             [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]

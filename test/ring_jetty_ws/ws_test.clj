@@ -1,5 +1,5 @@
 (ns ring-jetty-ws.ws-test
-  "The WebSockets of ring-jetty-ws. The numbers are those of the acceptance tests in its compatibility contract."
+  "The WebSockets of ring-jetty-ws."
   (:require [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]

@@ -1,5 +1,5 @@
 (ns immutant.web.async-stream-test
-  "HTTP streams of immutant.web.async over real connections. Sections are the contract's."
+  "HTTP streams of immutant.web.async over real connections."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]

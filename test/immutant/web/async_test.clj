@@ -1,5 +1,5 @@
 (ns immutant.web.async-test
-  "What the functions of immutant.web.async take, return and throw, whatever the kind of channel. Sections are the contract's."
+  "What the functions of immutant.web.async take, return and throw, whatever the kind of channel."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]

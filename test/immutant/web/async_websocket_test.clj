@@ -1,5 +1,5 @@
 (ns immutant.web.async-websocket-test
-  "WebSockets of immutant.web.async over real connections. Sections are the contract's."
+  "WebSockets of immutant.web.async over real connections."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]

@@ -1,5 +1,5 @@
 (ns immutant.web.middleware-test
-  "wrap-websocket, wrap-session and wrap-development: contract section 14, sessions of upgrades section 5."
+  "wrap-websocket, wrap-session and wrap-development."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]

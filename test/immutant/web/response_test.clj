@@ -1,5 +1,5 @@
 (ns immutant.web.response-test
-  "Ordinary responses of handlers that immutant.web runs: contract section 14."
+  "Ordinary responses of handlers that immutant.web runs."
   (:require [clojure.test :refer [are deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.temporary :as temporary]

@@ -1,5 +1,5 @@
 (ns immutant.web.sse-test
-  "Server-sent events: contract section 15."
+  "Server-sent events."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]

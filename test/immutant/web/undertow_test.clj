@@ -1,5 +1,5 @@
 (ns immutant.web.undertow-test
-  "The options that tuned Undertow: contract section 13."
+  "The options that tuned Undertow."
   (:require [clojure.test :refer [are deftest is testing]]
             [immutant.web.undertow :as undertow]))
 

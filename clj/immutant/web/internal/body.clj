@@ -1,7 +1,7 @@
 (ns immutant.web.internal.body
   "Bodies of ordinary responses, where Immutant's rules are not the server's: sequences, and who hears of failures.
 
-  Contract section 14. Everything is turned into an InputStream that the server reads no faster than the client takes it."
+  Everything is turned into an InputStream that the server reads no faster than the client takes it."
   (:require [immutant.web.internal.content-type :as content-type])
   (:import (clojure.lang ISeq)
            (java.io ByteArrayInputStream File FileInputStream IOException InputStream)

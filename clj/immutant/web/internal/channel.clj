@@ -1,7 +1,7 @@
 (ns immutant.web.internal.channel
   "The channel of `immutant.web.async`: an exchange of org.httpkit.server with Immutant's callbacks, from as-channel to its end.
 
-  Contract sections 4 and 7 to 11. What is sent, and in which order, is the business of `immutant.web.internal.send`."
+  What is sent, and in which order, is the business of `immutant.web.internal.send`."
   (:require [clojure.string :as string]
             [immutant.web.internal.outbox :as outbox]
             [immutant.web.internal.tasks :as tasks])
@@ -47,7 +47,7 @@
   (and (= opened (.get ^AtomicInteger (.-phase ch)))
        (not (.isClosed ^AsyncChannel (.-exchange ch)))))
 
-;;;; Errors, section 11
+;;;; Errors
 
 (defn- warn [^Channel ch what exception]
   (let [{:keys [request-method uri]} (.-request ch)]

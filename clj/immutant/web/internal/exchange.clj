@@ -1,7 +1,5 @@
 (ns immutant.web.internal.exchange
-  "Between org.httpkit.server and a handler written for Immutant: the request map on the way in, the response on the way out.
-
-  Contract sections 3, 5 and 14."
+  "Between org.httpkit.server and a handler written for Immutant: the request map on the way in, the response on the way out."
   (:require [immutant.web.internal.body :as body]
             [immutant.web.internal.channel :as channel]
             [immutant.web.internal.websocket :as websocket]

@@ -1,5 +1,5 @@
 (ns immutant.web.internal.mounts
-  "Which handler of a server a request is for: by virtual host, then by the longest prefix of its path. Contract section 13.
+  "Which handler of a server a request is for: by virtual host, then by the longest prefix of its path.
 
   Mounts are an immutable map {host {path mount}}; the host of those without one is nil. Paths have no slash at their end, so
   the root is \"\"."

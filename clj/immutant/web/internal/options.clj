@@ -1,5 +1,5 @@
 (ns immutant.web.internal.options
-  "How the functions of Immutant take options, contract section 2: keywords and values, or one map of them.
+  "How the functions of Immutant take options: keywords and values, or one map of them.
 
   Every wrong option is an IllegalArgumentException that names it and what is accepted."
   (:require [clojure.edn :as edn]

@@ -1,5 +1,5 @@
 (ns immutant.web.internal.send
-  "What `immutant.web.async/send!` does with a message, by its type. Contract sections 6, 11 and 12.
+  "What `immutant.web.async/send!` does with a message, by its type.
 
   A text or bytes are sent by the caller. Files, InputStreams and sequences are sent in pieces by a thread of their own, no
   faster than the client takes them; they keep the channel's turn, so nothing gets between the pieces."

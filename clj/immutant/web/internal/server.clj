@@ -1,7 +1,7 @@
 (ns immutant.web.internal.server
   "The servers of `immutant.web`: one for each host and port, found again by them, with the handlers mounted on it.
 
-  A server exists from its first mention; it listens between start and stop, any number of times. Contract section 13."
+  A server exists from its first mention; it listens between start and stop, any number of times."
   (:require [clojure.string :as string]
             [immutant.web.internal.exchange :as exchange]
             [immutant.web.internal.mounts :as mounts]

@@ -1,5 +1,5 @@
 (ns immutant.web.internal.session
-  "Sessions in memory, and their cookie. Contract section 14.
+  "Sessions in memory, and their cookie.
 
   A session that nobody asks for in its time is forgotten; :timeout counts from the last request that brought its cookie."
   (:require [clojure.string :as string])

@@ -1,5 +1,5 @@
 (ns immutant.web.internal.websocket
-  "Upgrades: the handshake with the headers of the response, and the messages. Contract sections 4, 5 and 9."
+  "Upgrades: the handshake with the headers of the response, and the messages."
   (:require [clojure.string :as string]
             [immutant.web.internal.channel :as channel])
   (:import (immutant.web.internal.channel Channel)

@@ -1,5 +1,5 @@
 (ns immutant.web.internal.session-test
-  "How long sessions live: contract section 14."
+  "How long sessions live."
   (:require [clojure.test :refer [deftest is testing]]
             [immutant.web.internal.session :as session])
   (:import (immutant.web.internal.session Store)
