@@ -145,10 +145,12 @@
                       {:error-logger (fn [message e] (swap! log conj [message (ex-message e)]) (websocket/note heard message))}]
         (websocket/with-socket [socket port :target "/chat?x"]
           (websocket/send-text socket "x")
-          (is (= ["GET /chat" "handle websocket frame text of 1 bytes"] (repeatedly 2 #(websocket/next-event heard))))
+          ;; The message may be delivered before the handler's thread has logged what on-open threw.
+          (is (= #{"GET /chat" "handle websocket frame text of 1 bytes"} (set (repeatedly 2 #(websocket/next-event heard)))))
           (websocket/send-close socket)
           (is (= [:closed "on close handler"] (repeatedly 2 #(websocket/next-event heard))))))
-      (is (= ["open" "message" "close"] (map second @log))))))
+      (is (= #{"open" "message"} (set (map second (butlast @log)))))
+      (is (= "close" (second (last @log)))))))
 
 (deftest violations
   (testing "on-error hears what the client did wrong, before on-close"
