@@ -62,6 +62,15 @@
         (is (= 200 (:status (fetch-response {:status 200 :body elements} :method "HEAD"))))
         (is (< @made 1000))))))
 
+(deftest lengths-in-answers-to-head
+  (testing "the handler's own stays: middleware empties the body and leaves its Content-Length"
+    (let [length (fn [response run]
+                   (get-in (fetch-response response :method "HEAD" :run run) [:headers "content-length"]))
+          emptied {:status 200 :headers {"Content-Length" "14"} :body nil}]
+      (is (= "14" (length emptied {})))
+      (is (= "5" (length {:status 200 :body "hello"} {})))
+      (is (= "0" (length emptied {:server-options {:legacy-content-length? true}}))))))
+
 (deftest charsets
   (testing "that of the Content-Type"
     (doseq [charset ["UTF-8" "Shift_JIS" "ISO-8859-1" "UTF-16" "US-ASCII"]

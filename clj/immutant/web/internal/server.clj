@@ -39,6 +39,8 @@
   (merge (when worker-threads {:thread worker-threads})
          ;; Undertow's :remote-addr is the connection's.
          {:legacy-unsafe-remote-addr? false
+          ;; Middleware empties the body of an answer to HEAD and leaves its length.
+          :legacy-content-length? false
           ::ring/spec? true}
          server-options
          {:ip host :port port :legacy-return-value? false}))
