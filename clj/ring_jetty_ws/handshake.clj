@@ -1,7 +1,8 @@
 (ns ring-jetty-ws.handshake
   "From a request for an upgrade to what it is answered. Pure: nothing here sends anything."
   (:require [clojure.string :as string]
-            [org.httpkit.server :as server]))
+            [org.httpkit.server :as server])
+  (:import (java.util Locale)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -35,7 +36,7 @@
 (defn- without
   "Returns the headers less those with the lower-case names."
   [headers names]
-  (into {} (remove (fn [[header _]] (names (string/lower-case header)))) headers))
+  (into {} (remove (fn [[header _]] (names (.toLowerCase (str header) Locale/ROOT)))) headers))
 
 (defn- plain [status headers text]
   {:status status

@@ -4,7 +4,8 @@
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as client]
-            [ring-jetty-ws.ws :as ws]))
+            [ring-jetty-ws.ws :as ws])
+  (:import (java.util Locale)))
 
 (defn- record [queue & event]
   (client/note queue (vec event)))
@@ -79,6 +80,13 @@
         (is (= ["2" "3"] (values "x-many")))
         (is (= ["Upgrade"] (values "connection")))
         (is (= ["chat"] (values "sec-websocket-protocol"))))))
+  (testing "10: names are compared by the protocol's rules, not by those of Turkish"
+    (let [locale (Locale/getDefault)]
+      (try
+        (Locale/setDefault (Locale/forLanguageTag "tr"))
+        (raw/with-server [port (answering {:ws-handlers {} :headers {"CONNECTION" "close"}}) {}]
+          (is (= "Upgrade" (get-in (upgrade port) [:headers "connection"]))))
+        (finally (Locale/setDefault locale)))))
   (testing "a subprotocol the client did not offer is a mistake of the application's"
     (let [log (atom [])]
       (raw/with-server [port (answering {:ws-handlers {} :headers {"Sec-WebSocket-Protocol" "mqtt"}}) (raw/quiet log)]

@@ -54,6 +54,11 @@
           (is (= [["ham" "biscuit"] ["number" "5"] ["set-cookie" "a=1"] ["set-cookie" "b=2"] ["sec-websocket-protocol" "chat"]
                   ["upgrade" "websocket"] ["connection" "Upgrade"] ["sec-websocket-accept" ws/accept-of-rfc]]
                  (for [[name value] lines :when (not= "Date" name)] [(string/lower-case name) value])))))))
+  (testing "section 5: names are compared by the protocol's rules, not by those of Turkish"
+    (serving/in-turkish
+     (serving/with-run [port (fn [request] (assoc (async/as-channel request) :headers {"CONNECTION" "close"}))]
+       (raw/with-connection [connection port]
+         (is (= "Upgrade" (get-in (ws/handshake connection) [:headers "connection"])))))))
   (testing "sections 5 and 12 row 8: another response refuses; the handler runs once"
     (let [calls (atom 0)]
       (serving/with-run [port (fn [_] (swap! calls inc) {:status 403 :headers {"A" "1"} :body "boom"})]

@@ -1,7 +1,8 @@
 (ns immutant.web.serving
   "Runs handlers with immutant.web on a port of their own, for the tests of its namespaces."
   (:require [httpkit-rs.raw :as raw]
-            [immutant.web :as web]))
+            [immutant.web :as web])
+  (:import (java.util Locale)))
 
 (defn quiet
   "Returns options that keep what is expected to be logged off the screen and in the atom `log`, as [message exception]."
@@ -15,3 +16,12 @@
   `(let [running# (web/run ~handler (merge {:port 0 :host "127.0.0.1"} ~options))
          ~port (:port running#)]
      (try ~@body (finally (web/stop running#)))))
+
+(defmacro in-turkish
+  "Runs the body under a default locale in which I and i are no pair."
+  [& body]
+  `(let [locale# (Locale/getDefault)]
+     (try
+       (Locale/setDefault (Locale/forLanguageTag "tr"))
+       ~@body
+       (finally (Locale/setDefault locale#)))))

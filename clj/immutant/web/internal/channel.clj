@@ -2,11 +2,11 @@
   "The channel of `immutant.web.async`: an exchange of org.httpkit.server with Immutant's callbacks, from as-channel to its end.
 
   What is sent, and in which order, is the business of `immutant.web.internal.send`."
-  (:require [clojure.string :as string]
-            [immutant.web.internal.outbox :as outbox]
+  (:require [immutant.web.internal.outbox :as outbox]
             [immutant.web.internal.tasks :as tasks])
   (:import (java.io InputStream)
            (java.nio.charset Charset)
+           (java.util Locale)
            (java.util.concurrent.atomic AtomicBoolean AtomicInteger AtomicReference)
            (org.httpkit.server AsyncChannel)))
 
@@ -51,7 +51,9 @@
 
 (defn- warn [^Channel ch what exception]
   (let [{:keys [request-method uri]} (.-request ch)]
-    ((.-warn ^Settings (.-settings ch)) (str what " of the channel of " (string/upper-case (name request-method)) " " uri) exception)))
+    ((.-warn ^Settings (.-settings ch))
+     (str what " of the channel of " (.toUpperCase (name request-method) Locale/ROOT) " " uri)
+     exception)))
 
 (defn report
   "Tells the channel's :on-error of the exception, or the log if it has none."

@@ -4,7 +4,8 @@
   Mounts are an immutable map {host {path mount}}; the host of those without one is nil. Paths have no slash at their end, so
   the root is \"\"."
   (:require [clojure.string :as string]
-            [immutant.web.internal.options :as options]))
+            [immutant.web.internal.options :as options])
+  (:import (java.util Locale)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -17,11 +18,14 @@
       path
       (str "/" path))))
 
+(defn- normal-host [^String host]
+  (.toLowerCase host Locale/ROOT))
+
 (defn- hosts [virtual-host]
   (cond
     (nil? virtual-host) [nil]
-    (string? virtual-host) [(string/lower-case virtual-host)]
-    (and (coll? virtual-host) (seq virtual-host) (every? string? virtual-host)) (map string/lower-case virtual-host)
+    (string? virtual-host) [(normal-host virtual-host)]
+    (and (coll? virtual-host) (seq virtual-host) (every? string? virtual-host)) (map normal-host virtual-host)
     (and (instance? java.util.Collection virtual-host) (not (coll? virtual-host))) (recur (vec virtual-host))
     :else (options/refuse :virtual-host "a host name or a collection of host names" virtual-host)))
 
@@ -59,6 +63,6 @@
 (defn find-mount
   "Returns the [path mount] for the request, or nil. A host that has mounts of its own has no others."
   [mounts {:keys [server-name uri]}]
-  (when-let [by-path (or (get mounts (some-> server-name string/lower-case))
+  (when-let [by-path (or (get mounts (some-> server-name normal-host))
                          (get mounts nil))]
     (longest-prefix by-path uri)))

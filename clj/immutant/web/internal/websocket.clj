@@ -1,8 +1,8 @@
 (ns immutant.web.internal.websocket
   "Upgrades: the handshake with the headers of the response, and the messages."
-  (:require [clojure.string :as string]
-            [immutant.web.internal.channel :as channel])
+  (:require [immutant.web.internal.channel :as channel])
   (:import (immutant.web.internal.channel Channel)
+           (java.util Locale)
            (java.util.concurrent.atomic AtomicReference)
            (org.httpkit.server AsyncChannel UpgradeOptions)))
 
@@ -14,7 +14,7 @@
   #{"upgrade" "connection" "sec-websocket-accept"})
 
 (defn- upgrade-headers [headers accept]
-  (-> (into {} (remove (fn [[name _]] (contains? handshake-headers (string/lower-case name)))) headers)
+  (-> (into {} (remove (fn [[name _]] (contains? handshake-headers (.toLowerCase (str name) Locale/ROOT)))) headers)
       (assoc "Upgrade" "websocket"
              "Connection" "Upgrade"
              "Sec-WebSocket-Accept" accept)))
