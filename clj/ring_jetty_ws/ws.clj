@@ -147,20 +147,25 @@
                           (seq reason) reason)))
 
 (defn- open
-  "Makes the channel a WebSocket. The callback for messages is set last: none comes before `:on-connect` has returned."
+  "Makes the channel a WebSocket. The callback for messages is set last: none comes before `:on-connect` has returned. No
+  callback is called if the client has gone before the handshake."
   [^AsyncChannel channel ^Map headers {:keys [on-connect on-close on-error] :as callbacks} limits]
-  (let [socket (Socket. channel (:write-timeout-ms limits))]
+  (let [socket (Socket. channel (:write-timeout-ms limits))
+        opened? (volatile! false)]
     (when on-close
-      (.setCloseRingHandler channel (fn [code reason] (closed socket on-close code reason))))
+      (.setCloseRingHandler channel (fn [code reason]
+                                      (when @opened?
+                                        (closed socket on-close code reason)))))
     (when on-error
       (.setErrorHandler channel (fn [failure] (report socket callbacks failure))))
-    (.sendHandshake channel headers (options limits))
-    (when on-connect
-      (try
-        (on-connect socket)
-        (catch Throwable failure
-          (fail socket callbacks failure))))
-    (.setReceiveHandler channel (receiver socket callbacks limits))
+    (when (.sendHandshake channel headers (options limits))
+      (vreset! opened? true)
+      (when on-connect
+        (try
+          (on-connect socket)
+          (catch Throwable failure
+            (fail socket callbacks failure))))
+      (.setReceiveHandler channel (receiver socket callbacks limits)))
     {:body channel}))
 
 ;;;; Wiring

@@ -83,6 +83,30 @@
         (deliver go-on true)
         (is (= [[:connected] [:text "early"]] [(client/next-event queue) (client/next-event queue)]))))))
 
+(deftest leaving-during-the-handshake
+  (testing "no callback hears of a WebSocket that was never open"
+    (let [queue (client/events)
+          request (promise)
+          gone (promise)
+          answered (promise)
+          ws-handler (fn [_]
+                       (raw/await-value gone)
+                       (raw/await-client-gone @request)
+                       {:ws-handlers (recording queue)})
+          handler (ws/wrap-configurator identity (ws/configurator ws-handler))]
+      (raw/with-server [port (fn [given]
+                               (deliver request given)
+                               (let [response (handler given)]
+                                 (deliver answered true)
+                                 response)) {}]
+        (raw/with-connection [connection port]
+          (raw/write connection (client/handshake-text "/" nil))
+          (raw/await-value request)
+          (client/reset connection))
+        (deliver gone true)
+        (is (true? (raw/await-value answered))))
+      (is (client/no-event? queue)))))
+
 (deftest closing-by-the-client
   (let [queue (client/events)]
     (raw/with-servers [port (application (dissoc (recording queue) :on-connect)) {}]
