@@ -104,8 +104,10 @@
   The handler's requests have :context, the :path or \"\", and :path-info, the rest of the :uri. A request nothing is mounted for is
   answered 404.
 
-  A response may have a :write-error-handler, a function of exception, request and response: called when the body cannot be read, or
-  the client leaves before its end. See `immutant.web.middleware/wrap-write-error-handling`."
+  A response may have a :write-error-handler, a function of exception, request and response: called when the body, an InputStream, a
+  sequence or a File, cannot be read, or the client leaves before an InputStream or a sequence has been read to its end. Of a File
+  that is there, a String or a byte[] the server takes charge: whether the client got it is not heard. See
+  `immutant.web.middleware/wrap-write-error-handling`."
   {:arglists '([handler & options])
    :valid-options run-options}
   [handler & options]

@@ -33,8 +33,9 @@
    (wrap-websocket handler (apply hash-map key value key-values))))
 
 (defn wrap-write-error-handling
-  "Has `error-handler`, a function of exception, request and response, hear of bodies that could not be written; the response's own
-  :write-error-handler comes first. It cannot change the response: that is a 500, or is cut if its body had begun."
+  "Has `error-handler`, a function of exception, request and response, hear of bodies that could not be written, as `immutant.web/run`
+  says which; the response's own :write-error-handler comes first. It cannot change the response: that is a 500, or is cut if its
+  body had begun."
   [handler error-handler]
   (let [with-handler (fn [response]
                        (if (or (nil? response) (:write-error-handler response))

@@ -106,7 +106,12 @@
     (testing "nothing is told of a body that was written, or that is not wanted"
       (is (= [200 []] (told-for {:status 200 :body (ByteArrayInputStream. (byte-array 1000000)) :write-error-handler handler})))
       (is (= [200 []] (told-for {:status 200 :body (ByteArrayInputStream. (byte-array 9)) :write-error-handler handler}
-                                :method "HEAD"))))
+                                :method "HEAD")))
+      (are [status] (= [status []] (told-for {:status status
+                                              :body (ByteArrayInputStream. (byte-array 9))
+                                              :write-error-handler handler}))
+        204 205 304)
+      (is (= [204 []] (told-for {:status 204 :body (java.io.File. "no/such") :write-error-handler handler}))))
     (testing "a client that leaves"
       (let [closed (promise)
             message (promise)]

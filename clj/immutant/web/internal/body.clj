@@ -10,6 +10,13 @@
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
 
+(defn bodiless?
+  "Returns true if an answer with this status, nil for 200, ends with its head (RFC 9110 section 6.4.1)."
+  [head? status]
+  (or head?
+      (and (integer? status)
+           (or (< (long status) 200) (contains? #{204 205 304} status)))))
+
 (defn- element-stream
   "Returns the bytes of one element of a sequence that is no sequence itself."
   ^InputStream [element ^Charset charset]
@@ -96,10 +103,10 @@
 
 (defn- with-reports
   "Returns the response with a body whose failures are told to its :write-error-handler."
-  [request {:keys [body write-error-handler] :as response} original]
+  [request {:keys [status body write-error-handler] :as response} original]
   (let [report (fn [exception] (write-error-handler exception request original))]
     (cond
-      (= :head (:request-method request)) response
+      (bodiless? (= :head (:request-method request)) status) response
       (instance? InputStream body) (assoc response :body (reporting-stream body report))
       (instance? File body) (if-let [exception (readable body)]
                               (do (report exception)
