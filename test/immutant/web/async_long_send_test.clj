@@ -1,0 +1,153 @@
+(ns immutant.web.async-long-send-test
+  "Files, InputStreams and sequences sent to HTTP streams: what takes a thread of its own, and may be cut short. Sections are the
+  contract's."
+  (:require [clojure.string :as string]
+            [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.raw :as raw]
+            [httpkit-rs.websocket :as ws]
+            [immutant.web.async :as async]
+            [immutant.web.serving :as serving]
+            [immutant.web.streaming :refer [body-of chunks exchange plain streaming]])
+  (:import (java.io InputStream)
+           (java.util.concurrent CountDownLatch)))
+
+(deftest failures-within-a-message
+  (testing "sections 6.1 and 11: stop it, told once, to the send's :on-error, else the channel's"
+    (doseq [bad [5 {:body "no map here"} (java.io.File. "no/such/file")]
+            own? [true false]]
+      (let [told (atom [])
+            done (CountDownLatch. 1)
+            tell (fn [e] (swap! told conj (class e)) (.countDown done))
+            body (body-of (fn [ch]
+                            (async/send! ch (list "a" bad "never") (if own? {:on-error tell} {}))
+                            (raw/await-latch done)
+                            (async/send! ch "b" :close? true))
+                          :response plain
+                          :options {:on-error (fn [_ e] (tell e))})]
+        (is (= "1\r\na\r\n1\r\nb\r\n0\r\n\r\n" body))
+        (is (= 1 (count @told))))))
+  (testing "a stream that cannot be read; with :close? the channel ends"
+    (let [told (promise)]
+      (body-of (fn [ch]
+                 (async/send! ch (proxy [InputStream] []
+                                   (read ([_] (throw (java.io.IOException. "BOOM")))))
+                              {:close? true :on-error #(deliver told (ex-message %))})))
+      (is (= "BOOM" (raw/await-value told)))))
+  (testing "section 11: logged without any :on-error"
+    (let [logged (promise)]
+      (exchange #(async/send! % (list 5) :close? true)
+                :run {:server-options {:warn-logger (fn [message exception] (deliver logged [message (class exception)]))}})
+      (is (= ["Error of the channel of GET /" IllegalStateException] (raw/await-value logged))))))
+
+(deftest ordering
+  (testing "section 10: nothing gets between the pieces of a message, sends keep their order"
+    (let [go (promise)]
+      (is (= ["a1" "a2" "b" "c1" "c2" "d" "e"]
+             (chunks
+              (body-of (fn [ch]
+                         (async/send! ch (map (fn [n] @go (str "a" n)) [1 2]))
+                         (async/send! ch "b")
+                         (async/send! ch (list "c1" "c2"))
+                         (async/send! ch "d")
+                         (async/send! ch "e" :close? true)
+                         (deliver go true))
+                       :response plain))))))
+  (testing "section 10: sends of many threads are all delivered, each thread's in order"
+    (let [threads 4
+          each 200
+          words (-> (body-of (fn [ch]
+                               (let [senders (doall (for [thread (range threads)]
+                                                      (future (dotimes [n each]
+                                                                (if (zero? (mod n 50))
+                                                                  (async/send! ch (list (str thread ":") (str n " ")))
+                                                                  (async/send! ch (str thread ":" n " ")))))))]
+                                 (run! deref senders)
+                                 (async/send! ch "end" :close? true)))
+                             :response plain)
+                    chunks
+                    string/join
+                    (string/split #" "))
+          by-thread (group-by first (map #(string/split % #":") (butlast words)))]
+      (is (= "end" (last words)))
+      (is (= threads (count by-thread)))
+      (doseq [[_ sent] by-thread]
+        (is (= (map str (range each)) (map second sent))))))
+  (testing "section 10: lazy sequences are realised under the caller's bindings"
+    (is (= ["7"] (chunks (body-of #(binding [*print-length* 7]
+                                     (async/send! % (map (fn [_] (str *print-length*)) [1]) :close? true))))))))
+
+(defn- endless-stream
+  "Returns a stream that has nothing to read until it is closed, which delivers the promise."
+  [closed]
+  (proxy [InputStream] []
+    (read [_] @closed -1)
+    (close [] (deliver closed true))))
+
+(deftest clients-that-leave
+  (testing "section 12 rows 2 and 5: the channel closes, the send under way fails, its stream is closed"
+    (let [channel (promise)
+          closed (promise)
+          failed (promise)
+          source-closed (promise)]
+      (serving/with-run [port (streaming (fn [ch]
+                                           (async/send! ch "x")
+                                           (async/send! ch (endless-stream source-closed)
+                                                        {:on-success #(deliver failed :no)
+                                                         :on-error #(deliver failed (ex-message %))})
+                                           (deliver channel ch))
+                                         :options {:on-close (fn [_ status] (deliver closed status))})]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/read-head connection)
+          (is (async/open? (raw/await-value channel))))
+        (is (= {:code nil :reason nil} (raw/await-value closed)))
+        (is (false? (async/open? @channel)))
+        (is (nil? (async/send! @channel "x")))
+        (is (true? (raw/await-value source-closed)))
+        (is (= "The channel was closed before the send was complete" (raw/await-value failed))))))
+  (testing "section 12 row 2: also before the send has begun, and within a sequence"
+    (let [failed (promise)
+          source-closed (promise)
+          sent (promise)
+          gone (promise)]
+      (serving/with-run [port (streaming (fn [ch]
+                                           (async/send! ch "x")
+                                           (deliver sent
+                                                    (async/send! ch (map (fn [item] (raw/await-value gone) item)
+                                                                         [(endless-stream source-closed)])
+                                                                 {:on-error #(deliver failed (class %))})))
+                                         :options {:on-close (fn [_ _] (deliver gone true))})]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (is (true? (raw/await-value sent))))
+        (is (true? (raw/await-value source-closed)))
+        (is (= java.io.IOException (raw/await-value failed))))))
+  (testing "section 4: before the channel is open nobody is told of its end"
+    (let [entered (promise)
+          gone (promise)
+          called (ws/events)]
+      (serving/with-run [port (fn [request]
+                                (deliver entered true)
+                                (raw/await-value gone)
+                                (raw/await-client-gone request)
+                                (async/as-channel request
+                                                  :on-open (fn [_] (ws/note called :open))
+                                                  :on-close (fn [_ _] (ws/note called :close))))]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/await-value entered)
+          (ws/reset connection))
+        (deliver gone true))
+      (is (ws/no-event? called))))
+  (testing "section 12 row 2: a lazy sequence stops"
+    (let [failed (promise)
+          realised (atom 0)]
+      (serving/with-run [port (streaming #(async/send! % (repeatedly (fn [] (swap! realised inc) (apply str (repeat 1000 "x"))))
+                                                       {:on-success (fn [] (deliver failed :no))
+                                                        :on-error (fn [e] (deliver failed (ex-message e)))}))]
+        (raw/with-connection [connection port :receive-buffer 8192]
+          (raw/write connection (raw/request "GET" "/"))
+          (raw/read-head connection))
+        (is (= "The channel was closed before the send was complete" (raw/await-value failed)))
+        ;; No faster than the client takes them, section 6.4.
+        (is (< @realised 20000))))))
