@@ -2,14 +2,17 @@
   "Files, InputStreams and sequences sent to HTTP streams: what takes a thread of its own, and may be cut short. Sections are the
   contract's."
   (:require [clojure.string :as string]
-            [clojure.test :refer [deftest is testing]]
+            [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]
+            [httpkit-rs.temporary :as temporary]
             [httpkit-rs.websocket :as ws]
             [immutant.web.async :as async]
             [immutant.web.serving :as serving]
             [immutant.web.streaming :refer [body-of chunks exchange plain streaming]])
   (:import (java.io InputStream)
            (java.util.concurrent CountDownLatch)))
+
+(use-fixtures :each temporary/cleanup)
 
 (deftest failures-within-a-message
   (testing "sections 6.1 and 11: stop it, told once, to the send's :on-error, else the channel's"
@@ -151,3 +154,43 @@
         (is (= "The channel was closed before the send was complete" (raw/await-value failed)))
         ;; No faster than the client takes them, section 6.4.
         (is (< @realised 20000))))))
+
+(defn- source
+  "Returns a stream that has always something to read, and notes how often it is read and closed in the atom."
+  [calls]
+  (proxy [InputStream] []
+    (read [_] (swap! calls update :read inc) 1)
+    (close [] (swap! calls update :closed inc))))
+
+(deftest answers-without-a-body
+  (doseq [[method status] [["HEAD" 200] ["GET" 204] ["GET" 304]]
+          close? [true false]
+          :let [outcome-of (fn [message]
+                             (let [outcome (promise)
+                                   closed (promise)
+                                   [line _ body] (exchange #(async/send! % message {:close? close?
+                                                                                    :on-success (fn [] (deliver outcome :success))
+                                                                                    :on-error (fn [e] (deliver outcome e))})
+                                                           :method method
+                                                           :response {:status status}
+                                                           :options {:on-close (fn [_ _] (deliver closed true))})]
+                               (is (string/starts-with? line (str "HTTP/1.1 " status)))
+                               (is (= "" body))
+                               (is (true? (raw/await-value closed)))
+                               (raw/await-value outcome)))
+                calls (atom {:read 0 :closed 0})]]
+    (testing (str method " " status ", :close? " close? ", section 6.5: the first piece is the last, and the message was sent")
+      (testing "a lazy sequence is not realised any more"
+        (let [realised (atom 0)]
+          (is (= :success (outcome-of (repeatedly (fn [] (swap! realised inc) "x")))))
+          (is (= 1 @realised))))
+      (testing "a stream is not read any more, but closed, once"
+        (is (= :success (outcome-of (source calls))))
+        (is (= {:read 1 :closed 1} @calls)))
+      (testing "what would have followed is closed"
+        (is (= :success (outcome-of (list "a" (list "b" (source calls)) (source calls)))))
+        (is (= {:read 1 :closed 3} @calls)))
+      (testing "a file"
+        (let [file (temporary/file (apply str (repeat 300000 "x")))]
+          (dotimes [_ 10]
+            (is (= :success (outcome-of file)))))))))

@@ -3,11 +3,13 @@
 
   A text or bytes are sent by the caller. Files, InputStreams and sequences are sent in pieces by a thread of their own, no
   faster than the client takes them; they keep the channel's turn, so nothing gets between the pieces."
-  (:require [immutant.web.internal.channel :as channel]
+  (:require [immutant.web.internal.body :as body]
+            [immutant.web.internal.channel :as channel]
             [immutant.web.internal.content-type :as content-type]
             [immutant.web.internal.outbox :as outbox]
             [immutant.web.internal.tasks :as tasks])
-  (:import (immutant.web.internal.channel Channel Settings)
+  (:import (clojure.lang IPending Repeat)
+           (immutant.web.internal.channel Channel Settings)
            (java.io File FileInputStream IOException InputStream)
            (java.nio.charset Charset StandardCharsets)
            (java.util Arrays Map)
@@ -40,6 +42,21 @@
             "Can't send map: channel is not an HTTP stream channel"
             "Can't send map: this is not the first send to the channel"))))
 
+(defn- pending? [items]
+  (and (instance? IPending items) (not (realized? items))))
+
+(defn- discard
+  "Closes the InputStreams of a message that nobody wants. Has nothing lazy computed."
+  [message]
+  (cond
+    (instance? InputStream message) (.close ^InputStream message)
+    (seq? message) (loop [items message]
+                     (when-not (or (pending? items) (empty? items))
+                       (discard (first items))
+                       ;; It has but one element, maybe for ever.
+                       (when-not (instance? Repeat items)
+                         (recur (rest items)))))))
+
 (defn- overrides
   "Returns what a map replaces of the handler's response."
   [message]
@@ -67,8 +84,7 @@
                (assoc head :headers {"Content-Type" (str "text/html; charset=" (.name charset))}))
         sent? (deliver exchange (assoc head :body (encode charset message)) close?)]
     (when sent?
-      ;; An answer to HEAD, or a 204, ends with its head.
-      (.set ^AtomicReference (.-head ch) (if (and (not close?) (.isClosed exchange)) :bodiless charset)))
+      (.set ^AtomicReference (.-head ch) (if (body/bodiless? (.isHead exchange) (:status head)) :bodiless charset)))
     sent?))
 
 (defn- deliver-one
@@ -160,39 +176,50 @@
 
 ;;;; Files, streams and sequences
 
-(defn- bodiless? [^Channel ch]
+(defn- bodiless?
+  "Returns true if the answer has ended with its head, as one to HEAD does. Nothing of its body is wanted, so whatever was to be
+  sent is as good as sent."
+  [^Channel ch]
   (= :bodiless (.get ^AtomicReference (.-head ch))))
 
-(defn- send-piece [^Channel ch message overrides close?]
-  (when-not (bodiless? ch)
-    (when-not (and (channel/open? ch)
-                   (deliver-one ch message close? overrides
-                                (fn [^AsyncChannel exchange data close?]
-                                  ;; The engine's deadline ends the wait for a client that takes nothing.
-                                  (.sendBlocking exchange data (boolean close?) 0))))
-      (throw (closed-error)))))
-
 (defn- check-open [ch]
-  (when-not (or (channel/open? ch) (bodiless? ch))
+  (when-not (channel/open? ch)
     (throw (closed-error))))
 
-(defn- send-stream
-  "Sends what the stream reads, and closes it. A channel that ends meanwhile closes it, too: `sending` is set before it is asked
-  whether it has ended."
-  [^Channel ch ^InputStream stream overrides]
-  (let [^AtomicReference sending (.-sending ch)
-        buffer (byte-array piece-bytes)]
+(defn- send-piece [^Channel ch message overrides close?]
+  (check-open ch)
+  (when-not (deliver-one ch message close? overrides
+                         (fn [^AsyncChannel exchange data close?]
+                           ;; The engine's deadline ends the wait for a client that takes nothing.
+                           (.sendBlocking exchange data (boolean close?) 0)))
+    (throw (closed-error))))
+
+(defn- read-piece
+  "Reads into the buffer and returns the count. A channel that ends meanwhile closes the stream: `sending` is set before it is
+  asked whether it has ended."
+  ^long [^Channel ch ^InputStream stream ^bytes buffer]
+  (let [^AtomicReference sending (.-sending ch)]
     (.set sending stream)
-    (with-open [stream stream]
+    (try
+      (check-open ch)
+      (.read stream buffer)
+      (finally
+        (.set sending true)))))
+
+(defn- send-stream
+  "Sends what the stream reads, and closes it."
+  [ch ^InputStream stream overrides]
+  (with-open [stream stream]
+    (let [buffer (byte-array piece-bytes)]
       (loop []
-        (check-open ch)
-        (let [count (.read stream buffer)]
-          (when-not (neg? count)
-            (send-piece ch (Arrays/copyOf buffer count) overrides false)
-            (recur))))
-      ;; The end may have come because the channel closed the stream.
-      (check-open ch))
-    (.set sending true)))
+        (let [count (read-piece ch stream buffer)]
+          (if (neg? count)
+            ;; The end may have come because the channel closed the stream.
+            (check-open ch)
+            (do
+              (send-piece ch (Arrays/copyOf buffer count) overrides false)
+              (when-not (bodiless? ch)
+                (recur)))))))))
 
 (declare send-item)
 
@@ -200,19 +227,31 @@
   "Returns true if the sequence is known to have one element. Does not compute the next one."
   [items]
   (let [more (rest items)]
-    (and (or (not (instance? clojure.lang.IPending more)) (realized? more))
+    (and (not (pending? more))
          (empty? more))))
 
-(defn- send-items [ch items overrides close?]
+(defn- send-items
+  "Sends the elements, as long as anybody wants them."
+  [ch items overrides close?]
   (if-let [items (seq items)]
-    (loop [items items]
-      (send-item ch (first items) overrides (and close? (known-last? items)))
-      (when-let [more (next items)]
-        (recur more)))
+    ;; No local holds the sequence while one of its elements, which may take long, is sent: only what comes after it is kept.
+    (let [left (volatile! items)]
+      (try
+        (loop [items items]
+          (let [last? (known-last? items)]
+            (vreset! left (rest items))
+            (send-item ch (first items) overrides (and close? last?))
+            (when-not (or last? (bodiless? ch))
+              (check-open ch)
+              (when-let [more (seq @left)]
+                (recur more)))))
+        (finally
+          (discard @left))))
     (send-piece ch nil overrides close?)))
 
 (defn- send-item [^Channel ch item above close?]
   (cond
+    (bodiless? ch) (discard item)
     (plain? item) (send-piece ch item above close?)
     (seq? item) (send-items ch item above close?)
     (instance? InputStream item) (send-stream ch item above)
@@ -262,10 +301,6 @@
   (if (plain? message)
     (send-plain ch message overrides options)
     (send-long ch message overrides options)))
-
-(defn- discard [message]
-  (when (instance? InputStream message)
-    (.close ^InputStream message)))
 
 (defn send-message
   "Sends a message. Returns true, or nil if the channel is not open. Throws for a message that cannot be sent."

@@ -88,7 +88,8 @@ public final class AsyncChannel extends ExchangeKey {
         return application;
     }
 
-    boolean isHead() {
+    /** Returns true for a HEAD request: its answer ends with its head. */
+    public boolean isHead() {
         return head;
     }
 
