@@ -9,7 +9,7 @@
             [immutant.web.async :as async]
             [immutant.web.serving :as serving]
             [immutant.web.streaming :refer [body-of chunks exchange plain streaming]])
-  (:import (java.io InputStream)
+  (:import (java.io ByteArrayInputStream InputStream)
            (java.util.concurrent CountDownLatch)))
 
 (use-fixtures :each temporary/cleanup)
@@ -194,3 +194,31 @@
         (let [file (temporary/file (apply str (repeat 300000 "x")))]
           (dotimes [_ 10]
             (is (= :success (outcome-of file)))))))))
+
+(deftest messages-without-a-byte
+  (let [empty-stream #(ByteArrayInputStream. (byte-array 0))
+        file (temporary/file "")
+        answer (fn [make-body & options]
+                 (let [outcome (promise)
+                       [status lines body] (exchange (fn [ch]
+                                                       (async/send! ch
+                                                                    {:status 201 :headers {"X-A" "1"} :body (make-body)}
+                                                                    (assoc (apply hash-map options)
+                                                                           :on-success #(deliver outcome :success)
+                                                                           :on-error #(deliver outcome %)))
+                                                       (when-not (:close? (apply hash-map options))
+                                                         (async/send! ch "later" :close? true))))]
+                   [status lines body (raw/await-value outcome)]))]
+    (doseq [make-body [empty-stream
+                       (constantly file)
+                       #(list (empty-stream))
+                       #(list file (list (empty-stream)))
+                       (constantly ())]]
+      (testing "section 6.1: the status and headers of a map count, also when its body is empty"
+        (is (= ["HTTP/1.1 201 Created" ["X-A: 1" "content-length: 0"] "" :success] (answer make-body :close? true))))
+      (testing "section 6.1: the response has started, as with nil"
+        (is (= ["HTTP/1.1 201 Created" ["X-A: 1" "Transfer-Encoding: chunked"] "5\r\nlater\r\n0\r\n\r\n" :success]
+               (answer make-body)))))
+    (testing "section 6.1: of a map within a sequence, too; the response starts with what is there to be sent"
+      (is (= ["HTTP/1.1 202 Accepted" ["X-A: 1" "content-length: 1"] "x" :success]
+             (answer #(list {:status 202 :body (empty-stream)} "x") :close? true))))))

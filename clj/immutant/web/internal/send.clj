@@ -182,13 +182,27 @@
   [^Channel ch]
   (= :bodiless (.get ^AtomicReference (.-head ch))))
 
+(defn- unsent?
+  "Returns true if nobody knows the status and headers of the answer but this server."
+  [^Channel ch]
+  (and (not (.-websocket? ch)) (map? (.get ^AtomicReference (.-head ch)))))
+
+(defn- override
+  "Makes these the status and headers of the answer, whatever is sent first: the body they came with may have no pieces."
+  [^Channel ch overrides]
+  (let [^AtomicReference head (.-head ch)
+        unsent (.get head)]
+    (when (map? unsent)
+      ;; If :on-open fails meanwhile, that counts.
+      (.compareAndSet head unsent (merge unsent overrides)))))
+
 (defn- check-open [ch]
   (when-not (channel/open? ch)
     (throw (closed-error))))
 
-(defn- send-piece [^Channel ch message overrides close?]
+(defn- send-piece [^Channel ch message close?]
   (check-open ch)
-  (when-not (deliver-one ch message close? overrides
+  (when-not (deliver-one ch message close? nil
                          (fn [^AsyncChannel exchange data close?]
                            ;; The engine's deadline ends the wait for a client that takes nothing.
                            (.sendBlocking exchange data (boolean close?) 0)))
@@ -208,7 +222,7 @@
 
 (defn- send-stream
   "Sends what the stream reads, and closes it."
-  [ch ^InputStream stream overrides]
+  [ch ^InputStream stream]
   (with-open [stream stream]
     (let [buffer (byte-array piece-bytes)]
       (loop []
@@ -217,7 +231,7 @@
             ;; The end may have come because the channel closed the stream.
             (check-open ch)
             (do
-              (send-piece ch (Arrays/copyOf buffer count) overrides false)
+              (send-piece ch (Arrays/copyOf buffer count) false)
               (when-not (bodiless? ch)
                 (recur)))))))))
 
@@ -232,7 +246,7 @@
 
 (defn- send-items
   "Sends the elements, as long as anybody wants them."
-  [ch items overrides close?]
+  [ch items close?]
   (if-let [items (seq items)]
     ;; No local holds the sequence while one of its elements, which may take long, is sent: only what comes after it is kept.
     (let [left (volatile! items)]
@@ -240,25 +254,25 @@
         (loop [items items]
           (let [last? (known-last? items)]
             (vreset! left (rest items))
-            (send-item ch (first items) overrides (and close? last?))
+            (send-item ch (first items) (and close? last?))
             (when-not (or last? (bodiless? ch))
               (check-open ch)
               (when-let [more (seq @left)]
                 (recur more)))))
         (finally
           (discard @left))))
-    (send-piece ch nil overrides close?)))
+    (send-piece ch nil close?)))
 
-(defn- send-item [^Channel ch item above close?]
+(defn- send-item [ch item close?]
   (cond
     (bodiless? ch) (discard item)
-    (plain? item) (send-piece ch item above close?)
-    (seq? item) (send-items ch item above close?)
-    (instance? InputStream item) (send-stream ch item above)
-    (instance? File item) (send-stream ch (FileInputStream. ^File item) above)
+    (plain? item) (send-piece ch item close?)
+    (seq? item) (send-items ch item close?)
+    (instance? InputStream item) (send-stream ch item)
+    (instance? File item) (send-stream ch (FileInputStream. ^File item))
     (not (instance? Map item)) (refuse-type item)
-    (and (not (.-websocket? ch)) (map? (.get ^AtomicReference (.-head ch))))
-    (send-item ch (:body item) (merge above (overrides item)) close?)
+    (unsent? ch) (do (override ch (overrides item))
+                     (send-item ch (:body item) close?))
     :else (refuse-map ch)))
 
 (defn- run-long
@@ -267,7 +281,11 @@
   [^Channel ch ^AtomicReference box overrides {:keys [close? on-success on-error]}]
   (.set ^AtomicReference (.-sending ch) true)
   (let [error (try
-                (send-item ch (.getAndSet box nil) overrides close?)
+                (override ch overrides)
+                (send-item ch (.getAndSet box nil) close?)
+                (when (unsent? ch)
+                  ;; There was no piece.
+                  (send-piece ch nil close?))
                 nil
                 (catch Throwable e e))]
     (when close?
