@@ -86,7 +86,14 @@
     (read [_] @closed -1)
     (close [] (deliver closed true))))
 
-(deftest clients-that-leave
+(defn- source
+  "Returns a stream that has always something to read, and notes how often it is read and closed in the atom."
+  [calls]
+  (proxy [InputStream] []
+    (read [_] (swap! calls update :read inc) 1)
+    (close [] (swap! calls update :closed inc))))
+
+(deftest channels-that-end
   (testing "section 12 rows 2 and 5: the channel closes, the send under way fails, its stream is closed"
     (let [channel (promise)
           closed (promise)
@@ -142,6 +149,21 @@
           (ws/reset connection))
         (deliver gone true))
       (is (ws/no-event? called))))
+  (testing "section 12 row 2: what waits for its turn when the channel ends is not begun; its stream is closed"
+    (let [go (promise)
+          failures (ws/events)
+          computed (atom 0)
+          calls (atom {:read 0 :closed 0})
+          failed {:on-error #(ws/note failures (ex-message %))}]
+      (body-of (fn [ch]
+                 (async/send! ch "x")
+                 (async/send! ch (map (fn [item] (raw/await-value go) item) ["a"]) failed)
+                 (async/send! ch (map (fn [item] (swap! computed inc) item) ["b"]) failed)
+                 (async/send! ch (source calls) failed)
+                 (async/close ch)
+                 (deliver go true)))
+      (is (= (repeat 3 "The channel was closed before the send was complete") (repeatedly 3 #(ws/next-event failures))))
+      (is (= [0 {:read 0 :closed 1}] [@computed @calls]))))
   (testing "section 12 row 2: a lazy sequence stops"
     (let [failed (promise)
           realised (atom 0)]
@@ -154,13 +176,6 @@
         (is (= "The channel was closed before the send was complete" (raw/await-value failed)))
         ;; No faster than the client takes them, section 6.4.
         (is (< @realised 20000))))))
-
-(defn- source
-  "Returns a stream that has always something to read, and notes how often it is read and closed in the atom."
-  [calls]
-  (proxy [InputStream] []
-    (read [_] (swap! calls update :read inc) 1)
-    (close [] (swap! calls update :closed inc))))
 
 (deftest answers-without-a-body
   (doseq [[method status] [["HEAD" 200] ["GET" 204] ["GET" 304]]

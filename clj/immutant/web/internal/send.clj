@@ -266,6 +266,8 @@
 (defn- send-item [ch item close?]
   (cond
     (bodiless? ch) (discard item)
+    (not (channel/open? ch)) (do (discard item)
+                                 (throw (closed-error)))
     (plain? item) (send-piece ch item close?)
     (seq? item) (send-items ch item close?)
     (instance? InputStream item) (send-stream ch item)
