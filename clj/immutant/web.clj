@@ -89,7 +89,7 @@
   Options, as a map or keywords and values:
     :host                - host name or address to listen at (default \"localhost\": nobody but this machine)
     :port                - 0 for any free one (default 8080)
-    :path                - prefix of the URIs the handler is for; the longest counts (default \"/\")
+    :path                - prefix of the URIs the handler is for, without percent-encoding; the longest counts (default \"/\")
     :virtual-host        - a host name, or a collection, the handler is for (default: those no other has)
     :auto-start          - whether the server is started; else by (.start (server options)) (default true)
     :worker-threads      - see `immutant.web.undertow/options`, whose options are accepted here
@@ -162,8 +162,8 @@
         settings (settings (-> (options/keyword-map options)
                                (options/check handler-options "handler")))]
     (fn
-      ([request] (exchange/serve handler "" settings request))
-      ([request respond raise] (exchange/serve handler "" settings request respond raise)))))
+      ([request] (exchange/serve handler "" 0 settings request))
+      ([request respond raise] (exchange/serve handler "" 0 settings request respond raise)))))
 
 (defn ^:no-doc run-dmc*
   "What `run-dmc` does with a handler, a var if the caller named one."

@@ -103,7 +103,8 @@
     (let [tell (fn [name] (fn [{:keys [uri context path-info]}] {:body (pr-str [name uri context path-info])}))
           root (web/run (tell :root) :port *port*)
           howdy (web/run (tell :howdy) :port *port* :path "/howdy")
-          deep (web/run (tell :deep) :port *port* :path "/howdy/deep/")]
+          deep (web/run (tell :deep) :port *port* :path "/howdy/deep/")
+          spaced (web/run (tell :spaced) :port *port* :path "/x y")]
       (are [target expected] (= expected (read-string (body target)))
         "/" [:root "/" "" "/"]
         "/other" [:root "/other" "" "/other"]
@@ -112,14 +113,17 @@
         "/howdy/x%2By?a=b" [:howdy "/howdy/x%2By" "/howdy" "/x%2By"]
         "/howdyx" [:root "/howdyx" "" "/howdyx"]
         "/howdy/deep/x" [:deep "/howdy/deep/x" "/howdy/deep" "/x"]
-        "/howdy/deeper" [:howdy "/howdy/deeper" "/howdy" "/deeper"])
+        "/howdy/deeper" [:howdy "/howdy/deeper" "/howdy" "/deeper"]
+        "/how%64y/x%2By" [:howdy "/how%64y/x%2By" "/howdy" "/x%2By"]
+        "/x%20y" [:spaced "/x%20y" "/x y" "/"]
+        "/x%20y/%7a" [:spaced "/x%20y/%7a" "/x y" "/%7a"])
       (testing "stop uncovers the shorter one"
         (is (true? (web/stop deep)))
         (is (= :howdy (first (read-string (body "/howdy/deep/x")))))
         (is (true? (web/stop :port *port* :path "/howdy")))
         (is (= :root (first (read-string (body "/howdy")))))
         (is (nil? (web/stop howdy))))
-      (web/stop root)))
+      (run! web/stop [root spaced])))
   (testing "section 13: nothing there is a 404"
     (let [running (web/run hello :port *port* :path "/x")]
       (is (= 404 (body "/")))

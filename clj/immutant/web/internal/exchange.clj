@@ -15,15 +15,15 @@
 (def ^:private ^:const added-entries 5)
 
 (defn- path-info
-  "Returns the rest of the URI after the context, not decoded."
-  [uri context]
-  (let [rest (subs uri (count context))]
+  "Returns the rest of the URI after so many characters, not decoded."
+  [uri length]
+  (let [rest (subs uri length)]
     (if (= "" rest) "/" rest)))
 
 (defn- request-map
   "Returns the request as Immutant's handlers know it. Built in one piece: an array map that grows entry by entry is copied each
   time."
-  [request websocket? context settings]
+  [request websocket? context length settings]
   (let [entries (object-array (* 2 (+ (count request) added-entries)))
         put (fn [at key value]
               (let [at (long at)]
@@ -40,7 +40,7 @@
                        0 request)]
     (-> end
         (put :context context)
-        (put :path-info (path-info (:uri request) context))
+        (put :path-info (path-info (:uri request) length))
         (put :websocket? websocket?)
         (put :handler-type :httpkit-rs)
         (put :immutant.web/settings settings))
@@ -81,18 +81,18 @@
 
 (defn serve
   "Calls the handler with the server's request and returns the server's response, or with three arguments has `respond!` called
-  with it. `context` is the prefix of the URI under which the handler is found, \"\" for all."
-  ([handler context settings request]
+  with it. `context` is the path under which the handler is found, \"\" for all, and the first `length` characters of the URI."
+  ([handler context length settings request]
    (if (wrong-version? request)
      wrong-version
      (let [accept (when (:websocket? request) (server/websocket-handshake-check request))
-           request (request-map request (some? accept) context settings)]
+           request (request-map request (some? accept) context length settings)]
        (respond request accept settings (handler request) false))))
-  ([handler context settings request respond! raise!]
+  ([handler context length settings request respond! raise!]
    (if (wrong-version? request)
      (respond! wrong-version)
      (let [accept (when (:websocket? request) (server/websocket-handshake-check request))
-           request (request-map request (some? accept) context settings)]
+           request (request-map request (some? accept) context length settings)]
        (handler request
                 (fn [response]
                   (let [result (try

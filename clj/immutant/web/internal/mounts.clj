@@ -1,11 +1,13 @@
 (ns immutant.web.internal.mounts
   "Which handler of a server a request is for: by virtual host, then by the longest prefix of its path.
 
-  Mounts are an immutable map {host {path mount}}; the host of those without one is nil. Paths have no slash at their end, so
-  the root is \"\"."
+  Mounts are an immutable map {host {path mount}}; the host of those without one is nil. Paths are written without
+  percent-encoding and have no slash at their end, so the root is \"\"."
   (:require [clojure.string :as string]
             [immutant.web.internal.options :as options])
-  (:import (java.util Locale)))
+  (:import (java.net URLDecoder)
+           (java.nio.charset StandardCharsets)
+           (java.util Locale)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -50,19 +52,47 @@
                 (dissoc mounts host))))
           mounts pairs))
 
+(def ^:private kept-encodings
+  "What a URLDecoder, which is for forms, is to leave as it is; an encoded slash because it ends no segment of the path."
+  {"+" "%2B", "%2F" "%252F", "%2f" "%252f"})
+
+(defn- decoded
+  "Returns the URI without percent-encoding, as mounts write paths, but for slashes. As it is if its encoding is malformed."
+  ^String [^String uri]
+  (if (neg? (.indexOf uri "%"))
+    uri
+    (try
+      (URLDecoder/decode ^String (string/replace uri #"\+|%2[Ff]" kept-encodings) StandardCharsets/UTF_8)
+      (catch IllegalArgumentException _ uri))))
+
 (defn- longest-prefix
-  "Returns the [path mount] whose path is the longest that the URI continues with a slash, or equals. nil if there is none."
-  [by-path ^String uri]
-  (loop [end (count uri)]
-    (let [prefix (subs uri 0 end)]
+  "Returns the [path mount] whose path is the longest that `decoded` continues with a slash, or equals. nil if there is none."
+  [by-path ^String decoded]
+  (loop [end (count decoded)]
+    (let [prefix (subs decoded 0 end)]
       (if-let [found (find by-path prefix)]
         found
         (when (pos? end)
-          (recur (max 0 (.lastIndexOf uri "/" (int (dec end))))))))))
+          (recur (max 0 (.lastIndexOf decoded "/" (int (dec end))))))))))
+
+(defn- prefix-length
+  "Returns how much of the URI was decoded to the path: it has as many slashes."
+  [^String uri path]
+  (loop [end (long (.indexOf uri "/"))
+         slashes (count (filter #{\/} path))]
+    (cond
+      (neg? end) (count uri)
+      (zero? slashes) end
+      :else (recur (long (.indexOf uri "/" (int (inc end)))) (dec slashes)))))
 
 (defn find-mount
-  "Returns the [path mount] for the request, or nil. A host that has mounts of its own has no others."
-  [mounts {:keys [server-name uri]}]
+  "Returns the [path mount length] for the request, or nil; the first `length` characters of its URI are the path. A host that has
+  mounts of its own has no others."
+  [mounts {:keys [server-name ^String uri]}]
   (when-let [by-path (or (get mounts (some-> server-name normal-host))
                          (get mounts nil))]
-    (longest-prefix by-path uri)))
+    (let [decoded (decoded uri)]
+      (when-let [[path mount] (longest-prefix by-path decoded)]
+        [path mount (if (identical? decoded uri)
+                      (count path)
+                      (prefix-length uri path))]))))

@@ -27,12 +27,12 @@
   [mounted]
   (fn
     ([request]
-     (if-let [[path {:keys [handler settings]}] (mounts/find-mount @mounted request)]
-       (exchange/serve handler path settings request)
+     (if-let [[path {:keys [handler settings]} length] (mounts/find-mount @mounted request)]
+       (exchange/serve handler path length settings request)
        not-found))
     ([request respond raise]
-     (if-let [[path {:keys [handler settings]}] (mounts/find-mount @mounted request)]
-       (exchange/serve handler path settings request respond raise)
+     (if-let [[path {:keys [handler settings]} length] (mounts/find-mount @mounted request)]
+       (exchange/serve handler path length settings request respond raise)
        (respond not-found)))))
 
 (defn- run-server-options [host port {:keys [worker-threads server-options]}]
