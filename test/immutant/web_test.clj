@@ -98,6 +98,19 @@
       (is (= "async" (body port "/x"))))
     (is (thrown-with-msg? IllegalArgumentException #":port is not a valid option for handler" (web/handler hello :port 1)))))
 
+(deftest uploads
+  (let [size (fn [request] {:body (str (count (.readAllBytes ^java.io.InputStream (:body request))))})
+        post (fn [port length] ((juxt :status :body) (raw/fetch port "POST" "/" :body (apply str (repeat length "x")))))]
+    (testing "8 MiB by default"
+      (serving/with-run [port size]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "POST" "/" :headers {"Content-Length" (inc (* 8 1024 1024))}))
+          (is (= 413 (:status (raw/read-response connection)))))))
+    (testing "or what :server-options say"
+      (serving/with-run [port size {:server-options {:max-body 10}}]
+        (is (= [200 "10"] (post port 10)))
+        (is (= 413 (first (post port 11))))))))
+
 (deftest paths
   (testing "section 13: the longest prefix counts, :context and :path-info say how"
     (let [tell (fn [name] (fn [{:keys [uri context path-info]}] {:body (pr-str [name uri context path-info])}))

@@ -87,7 +87,8 @@
   Options, as a map or keywords and values:
     :close?     - whether the channel ends after this message (default false); with the first to an HTTP stream the answer has
                   a Content-Length
-    :on-success - (fn []), once the client, or the buffers towards it, have taken the message
+    :on-success - (fn []), once no more than 256 KiB of all that was sent to the client wait in the server; with :close? once
+                  the server has taken the message over
     :on-error   - (fn [throwable]), when that failed (default: the channel's :on-error)
   What a callback throws goes to the channel's :on-error."
   {:arglists '([ch message & options])
