@@ -199,7 +199,7 @@
     :on-connect - (fn [ws]), before any other
     :on-text    - (fn [ws text])
     :on-binary  - (fn [ws bytes offset length]), a byte[]
-    :on-close   - (fn [ws code reason]), once; the reason may be nil
+    :on-close   - (fn [ws code reason]), once, after `close!` without waiting for the client; the reason may be nil
     :on-error   - (fn [ws throwable]), before :on-close, for what callbacks throw and what the client does wrong; without it
                   the server's :error-logger hears what callbacks throw
 
