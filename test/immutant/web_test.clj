@@ -41,14 +41,14 @@
     (catch ConnectException _ true)))
 
 (deftest options-of-run
-  (testing "section 13: the returned map has the defaults"
+  (testing "the returned map has the defaults"
     (let [options (web/run hello :port *port*)]
       (is (set/subset? #{:host :port :path :virtual-host :dispatch? :auto-start :static-dir :configuration :servlet-name
                          :filter-map :contexts}
                        (set (keys options))))
       (is (= ["localhost" *port* "/"] ((juxt :host :port :path) options)))
       (web/stop options)))
-  (testing "section 13: as a map, as keywords and values, with strings"
+  (testing "as a map, as keywords and values, with strings"
     (doseq [options [[{:port *port* :path "/x"}]
                      [:port *port* :path "/x"]
                      [{"port" (str *port*) "--path" "/x"}]
@@ -57,7 +57,7 @@
             :let [running (apply web/run hello options)]]
       (is (= "hello" (body "/x")))
       (is (true? (web/stop running)))))
-  (testing "section 13: unknown ones and values that cannot be are refused, before anything listens"
+  (testing "unknown ones and values that cannot be are refused, before anything listens"
     (are [pattern options] (thrown-with-msg? IllegalArgumentException pattern (web/run hello (assoc options :port *port*)))
       #":invalid is not a valid option for run, valid options are: .*:path" {:invalid true}
       #":path must be a string" {:path 5}
@@ -76,18 +76,18 @@
     (is (thrown-with-msg? IllegalArgumentException #":port must be a number from 0 to 65535, got \"abc\"" (web/run hello :port "abc")))
     (is (thrown-with-msg? IllegalArgumentException #"The handler must be a function or a var" (web/run (Object.) :port *port*)))
     (is (refused? *port*)))
-  (testing "section 13: stop checks them, too"
+  (testing "stop checks them, too"
     (is (thrown-with-msg? IllegalArgumentException #":invalid is not a valid option for stop" (web/stop {:invalid true}))))
-  (testing "section 1: metadata for luminus-immutant"
+  (testing "metadata for luminus-immutant"
     (is (set/subset? #{:host :port :path :io-threads :ssl-port :keystore :http2? :contexts}
                      (:valid-options (meta #'web/run))))))
 
 (deftest handlers
-  (testing "section 13: a var"
+  (testing "a var"
     (let [running (web/run #'hello :port *port*)]
       (is (= "hello" (body "/")))
       (web/stop running)))
-  (testing "section 13: with :dispatch? false"
+  (testing "with :dispatch? false"
     (let [running (web/run hello :port *port* :dispatch? false)]
       (is (= "hello" (body "/")))
       (web/stop running)))
@@ -112,7 +112,7 @@
         (is (= 413 (first (post port 11))))))))
 
 (deftest paths
-  (testing "section 13: the longest prefix counts, :context and :path-info say how"
+  (testing "the longest prefix counts, :context and :path-info say how"
     (let [tell (fn [name] (fn [{:keys [uri context path-info]}] {:body (pr-str [name uri context path-info])}))
           root (web/run (tell :root) :port *port*)
           howdy (web/run (tell :howdy) :port *port* :path "/howdy")
@@ -137,18 +137,18 @@
         (is (= :root (first (read-string (body "/howdy")))))
         (is (nil? (web/stop howdy))))
       (run! web/stop [root spaced])))
-  (testing "section 13: nothing there is a 404"
+  (testing "nothing there is a 404"
     (let [running (web/run hello :port *port* :path "/x")]
       (is (= 404 (body "/")))
       (web/stop running)))
-  (testing "section 13: the same path again replaces"
+  (testing "the same path again replaces"
     (let [running (web/run hello :port *port*)]
       (web/run (saying "other") :port *port*)
       (is (= "other" (body "/")))
       (web/stop running))))
 
 (deftest virtual-hosts
-  (testing "section 13"
+  (testing "several for one handler"
     (let [all (-> (web/run hello :port *port* :virtual-host ["App1.example" "app2.example"])
                   (assoc :virtual-host "app3.example")
                   (->> (web/run (saying "howdy"))))
@@ -173,7 +173,7 @@
       (is (nil? (web/stop all))))))
 
 (deftest several-runs
-  (testing "section 13: threaded, on several servers"
+  (testing "threaded, on several servers"
     (let [second-port (free-port)
           everything (-> (web/run hello :port *port*)
                          (assoc :path "/howdy")
@@ -188,7 +188,7 @@
       (is (true? (web/stop everything)))
       (is (and (refused? *port*) (refused? second-port)))
       (is (nil? (web/stop everything)))))
-  (testing "section 13: port 0, the bound one is returned, and finds the server again"
+  (testing "port 0, the bound one is returned, and finds the server again"
     (let [one (web/run (saying "one") :port 0)
           two (web/run (saying "two") :port "0" :worker-threads 2)
           both (web/run (saying "more") (assoc two :path "/more"))]
@@ -200,7 +200,7 @@
       (is (refused? (:port two))))))
 
 (deftest stopping
-  (testing "section 13: the last handler takes the server with it"
+  (testing "the last handler takes the server with it"
     (let [root (web/run hello :port *port*)
           howdy (web/run hello :port *port* :path "/howdy")]
       (is (true? (web/stop root)))
@@ -209,7 +209,7 @@
       (is (refused? *port*))
       (is (nil? (web/stop howdy)))
       (is (nil? (web/stop :port *port*)))))
-  (testing "section 13: only the requested server"
+  (testing "only the requested server"
     (let [second-port (free-port)]
       (web/run hello :port *port*)
       (web/run hello :port second-port)
@@ -225,7 +225,7 @@
         (web/stop again)))))
 
 (deftest servers
-  (testing "section 13: one for each host and port, with methods start, stop and isRunning"
+  (testing "one for each host and port, with methods start, stop and isRunning"
     (let [server (web/server :port *port*)]
       (is (false? (.isRunning server)))
       (let [running (web/run hello :port *port* :auto-start false)]
@@ -243,7 +243,7 @@
         (.start server)
         (is (= "hello" (body "/")))
         (is (true? (web/stop running))))))
-  (testing "section 13: a running server's own options do not change"
+  (testing "a running server's own options do not change"
     (let [running (web/run hello :port *port* :worker-threads 1)]
       (is (thrown-with-msg? IllegalStateException #"runs already; its :worker-threads cannot change"
                             (web/run hello :port *port* :path "/x" :worker-threads 2)))
@@ -256,9 +256,9 @@
         (is (nil? (web/stop :port taken :host "0.0.0.0")))))))
 
 (deftest running-for-development
-  (testing "section 13: run-dmc needs ring-devel, and says so"
+  (testing "run-dmc needs ring-devel, and says so"
     (is (thrown-with-msg? RuntimeException #"Middleware requires ring/ring-devel" (web/run-dmc hello :port *port*))))
-  (testing "section 13: wraps the var, opens a browser, returns what run does"
+  (testing "wraps the var, opens a browser, returns what run does"
     (let [opened (atom [])
           wrapped (atom nil)]
       (require 'immutant.web.middleware 'clojure.java.browse)
@@ -272,7 +272,7 @@
            (web/stop running))))))
 
 (deftest requests
-  (testing "section 14: the request map"
+  (testing "the request map"
     (let [seen (promise)]
       (serving/with-run [port (fn [request] (deliver seen request) (hello request))]
         (raw/fetch port "POST" "/x?query=help" :headers {"Content-Type" "text/html; charset=utf-8"} :body "body")
@@ -296,7 +296,7 @@
           (is (integer? (.hashCode request)))
           (is (string? (pr-str request)))
           (is (= 1 (:a (assoc request :a 1))))))))
-  (testing "section 14: what is not there"
+  (testing "what is not there"
     (let [seen (promise)]
       (serving/with-run [port (fn [request] (deliver seen request) (hello request))]
         (raw/fetch port "GET" "/?" :headers {"X-Forwarded-For" "10.0.0.1"})
@@ -304,7 +304,6 @@
           (are [key expected] (= expected (get request key))
             :query-string nil
             :content-type nil
-            ;; Section 12 row 12.
             :content-length nil
             :character-encoding nil
             ;; Nobody's word is believed for the client's address.

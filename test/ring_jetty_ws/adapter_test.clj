@@ -38,7 +38,7 @@
     (is (= "ring" (:body (raw/fetch port "GET" "/"))))))
 
 (deftest composed-configurators
-  (testing "24: a function around a configurator"
+  (testing "a function around a configurator"
     (let [called (atom 0)]
       (with-jetty [port _ {:configurator (fn [server] (swap! called inc) (configurator server))}]
         (is (echoes? port))
@@ -52,7 +52,7 @@
     (catch IllegalArgumentException e (ex-message e))))
 
 (deftest foreign-configurators
-  (testing "23: a function that wants a Jetty Server fails at the start, and says why"
+  (testing "a function that wants a Jetty Server fails at the start, and says why"
     (let [receive #":configurator functions receive a Jetty Server; this server is httpkit-rs\."]
       (is (re-find receive (refusal (fn [server] (.setStopTimeout server 1)))))
       (is (re-find #"The function failed: .*setStopTimeout" (refusal (fn [server] (.setStopTimeout server 1)))))
@@ -65,7 +65,7 @@
                           (configurator (Object.))))))
 
 (deftest stopping
-  (testing "27: the sockets are closed with 1001"
+  (testing "the sockets are closed with 1001"
     (let [closed (promise)
           handlers {:on-close (fn [_ code _] (deliver closed code))}]
       (with-jetty [port server {:configurator (ws/configurator (constantly {:ws-handlers handlers}))}]

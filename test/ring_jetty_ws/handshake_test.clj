@@ -1,6 +1,5 @@
 (ns ring-jetty-ws.handshake-test
-  "Which requests become WebSockets, and what the others are answered. The numbers are those of the acceptance tests in the
-  compatibility contract."
+  "Which requests become WebSockets, and what the others are answered."
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as client]
@@ -23,12 +22,12 @@
     (raw/read-response connection)))
 
 (deftest refusals
-  (testing "5: a handler's 400 is the client's, with its headers, without its body; Ring's handler is not called"
+  (testing "a handler's 400 is the client's, with its headers, without its body; Ring's handler is not called"
     (raw/with-server [port (answering {:status 400 :headers {"X-Why" "quota" "Content-Type" "a/b"} :body "ignored"}) {}]
       (let [{:keys [status headers body]} (upgrade port)]
         (is (= [400 "quota" "text/plain; charset=utf-8" "The WebSocket was refused"]
                [status (headers "x-why") (headers "content-type") body])))))
-  (testing "6: nil is 403"
+  (testing "nil is 403"
     (raw/with-server [port (answering nil) {}]
       (is (re-find #"GET /: the handshake handler returned no :ws-handlers"
                    (binding [*err* (java.io.StringWriter.)]
@@ -63,13 +62,13 @@
       (is (client/no-event? queue)))))
 
 (deftest acceptance
-  (testing "7: no callbacks at all are enough"
+  (testing "no callbacks at all are enough"
     (raw/with-server [port (answering {:ws-handlers {}}) {}]
       (client/with-socket [connection port]
         (client/send-text connection "to nobody")
         (client/send-frame connection :ping (byte-array [1]))
         (is (= :pong (:type (client/read-frame connection)))))))
-  (testing "10, 11: headers of one value and of several, and a subprotocol the client offered"
+  (testing "headers of one value and of several, and a subprotocol the client offered"
     (raw/with-server [port (answering {:status 101 :ws-handlers {}
                                        :headers {"X-One" "1" "X-Many" ["2" "3"] "connection" "close"
                                                  "Sec-WebSocket-Protocol" "chat"}}) {}]
@@ -80,7 +79,7 @@
         (is (= ["2" "3"] (values "x-many")))
         (is (= ["Upgrade"] (values "connection")))
         (is (= ["chat"] (values "sec-websocket-protocol"))))))
-  (testing "10: names are compared by the protocol's rules, not by those of Turkish"
+  (testing "names are compared by the protocol's rules, not by those of Turkish"
     (let [locale (Locale/getDefault)]
       (try
         (Locale/setDefault (Locale/forLanguageTag "tr"))
@@ -100,10 +99,10 @@
                  (ws/configurator (fn [{:keys [uri]}] (record queue :ws uri) {:status 404})))
         plain (fn [port & options] (:body (apply raw/fetch port options)))]
     (raw/with-server [port handler {}]
-      (testing "8: a plain GET is Ring's"
+      (testing "a plain GET is Ring's"
         (is (= "ring" (plain port "GET" "/plain")))
         (is (= [:ring "/plain"] (client/next-event queue))))
-      (testing "9: an upgrade is not, whatever its target"
+      (testing "an upgrade is not, whatever its target"
         (is (= 404 (:status (upgrade port :target "/nowhere"))))
         (is (= [:ws "/nowhere"] (client/next-event queue))))
       (testing "what is no upgrade to WebSocket is Ring's"
@@ -115,7 +114,7 @@
           (is (= [:ring "/not"] (client/next-event queue))))))))
 
 (deftest the-request-map
-  (testing "12: exactly the ten keys"
+  (testing "exactly the ten keys"
     (let [seen (promise)
           handler (ws/wrap-configurator identity (ws/configurator (fn [request] (deliver seen request) {:status 404})))]
       (raw/with-server [port handler {}]

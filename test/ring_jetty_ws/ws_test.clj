@@ -41,18 +41,18 @@
 (deftest messages
   (raw/with-servers [port (application echo) {}]
     (client/with-socket [connection port]
-      (testing "1: a text comes back"
+      (testing "a text comes back"
         (client/send-text connection "größer")
         (is (= "größer" (client/read-text connection))))
-      (testing "2: a binary message comes back through :on-binary, its offset and length"
+      (testing "a binary message comes back through :on-binary, its offset and length"
         (client/send-binary connection (byte-array [1 2 3]))
         (is (= [:binary [1 2 3]] (data connection))))
-      (testing "25: a message in fragments is joined"
+      (testing "a message in fragments is joined"
         (client/send-frame connection :text "one, " :fin? false)
         (client/send-frame connection :continuation "two, " :fin? false)
         (client/send-frame connection :continuation "three")
         (is (= "one, two, three" (client/read-text connection))))
-      (testing "26: a ping is answered"
+      (testing "a ping is answered"
         (client/send-frame connection :ping (byte-array [7 8]))
         (is (= [:pong [7 8]] (data connection)))))))
 
@@ -64,9 +64,9 @@
                                        (ws/send! socket "welcome")))]
     (raw/with-servers [port (application callbacks) {}]
       (client/with-socket [connection port]
-        (testing "3: :on-connect sees the socket connected"
+        (testing ":on-connect sees the socket connected"
           (is (= [:connect true] (client/next-event queue))))
-        (testing "4: what :on-connect sends arrives first"
+        (testing "what :on-connect sends arrives first"
           (is (= "welcome" (client/read-text connection))))
         (client/send-close connection 1000 "")
         (is (= [:close 1000 nil false] (client/next-event queue)))))))
@@ -110,16 +110,16 @@
 (deftest closing-by-the-client
   (let [queue (client/events)]
     (raw/with-servers [port (application (dissoc (recording queue) :on-connect)) {}]
-      (testing "13: code and reason"
+      (testing "code and reason"
         (client/with-socket [connection port]
           (client/send-close connection 1000 "bye")
           (is (= [1000 "bye"] (client/read-close connection)))
           (is (= [:close 1000 "bye" false] (client/next-event queue)))))
-      (testing "14: without a code"
+      (testing "without a code"
         (client/with-socket [connection port]
           (client/send-close connection)
           (is (= [:close 1005 nil false] (client/next-event queue)))))
-      (testing "15: without a Close frame"
+      (testing "without a Close frame"
         (client/with-socket [connection port]
           (client/reset connection)
           (is (= [:close 1006 "Disconnected" false] (client/next-event queue))))
@@ -146,7 +146,7 @@
                         (client/send-text connection text)
                         (client/read-close connection)))]
     (raw/with-servers [port (application callbacks) {}]
-      (testing "16: the client sees code and reason, :on-close is called once"
+      (testing "the client sees code and reason, :on-close is called once"
         (is (= [1000 ""] (close-frame port "plain")))
         (is (= [:close 1000 nil false] (client/next-event queue)))
         (is (= [4001 "enough"] (close-frame port "coded")))
@@ -172,7 +172,7 @@
   (let [queue (client/events)
         throwing (fn [& _] (throw (IllegalStateException. "no")))
         told [[:error IllegalStateException] [:close 1011 "IllegalStateException" false]]]
-    (testing "17: :on-error, and 1011 with the name of the exception"
+    (testing ":on-error, and 1011 with the name of the exception"
       (raw/with-servers [port (application (assoc (recording queue) :on-connect nil :on-text throwing)) {}]
         (client/with-socket [connection port]
           (client/send-text connection "x")
@@ -198,7 +198,7 @@
         code (fn [connection] (first (client/read-close connection)))
         told (fn [] (let [[error [_ code]] [(client/next-event queue) (client/next-event queue)]] [(first error) code]))]
     (raw/with-servers [port (application callbacks {:max-binary-size 10}) {}]
-      (testing "18: a text of 65536 bytes passes, one of 65537 is too large"
+      (testing "a text of 65536 bytes passes, one of 65537 is too large"
         (client/with-socket [connection port]
           (client/send-text connection (apply str (repeat 65536 "x")))
           (is (= 65536 (count (second (client/next-event queue)))))
@@ -221,7 +221,7 @@
           (is (= [:error 1002] (told))))))))
 
 (deftest idle-timeout
-  (testing "19: by data and by a policy"
+  (testing "by data and by a policy"
     (let [queue (client/events)
           callbacks (select-keys (recording queue) [:on-close])]
       (doseq [options [{:idle-timeout-ms 50}
@@ -255,7 +255,7 @@
                             (limits {:max-text-size "1"}))))))
 
 (deftest concurrent-senders
-  (testing "20: 64 threads, and every message arrives whole"
+  (testing "64 threads, and every message arrives whole"
     (let [socket (promise)
           text (fn [sender] (apply str (repeat 2000 (char (+ 33 sender)))))]
       (raw/with-server [port (application {:on-connect #(deliver socket %)}) {}]
@@ -271,7 +271,7 @@
             (run! deref senders)))))))
 
 (deftest send-after-the-end
-  (testing "21: send! on a closed socket throws"
+  (testing "send! on a closed socket throws"
     (let [socket (promise)
           closed (promise)]
       (raw/with-server [port (application {:on-connect #(deliver socket %) :on-close #(deliver closed %&)}) {}]
@@ -290,7 +290,7 @@
 (deftest senders-wait-for-the-client
   (let [socket (promise)]
     (raw/with-server [port (application {:on-connect #(deliver socket %)} {:write-timeout-ms 20000}) {}]
-      (testing "22: send! blocks while the client does not read, and goes on when it does"
+      (testing "send! blocks while the client does not read, and goes on when it does"
         (client/with-socket [connection port :receive-buffer 4096]
           (let [socket (raw/await-value socket)
                 sent (atom 0)
@@ -312,7 +312,7 @@
         (is (instance? IOException (raw/await-value failure)))))))
 
 (deftest binary-data
-  (testing "28: of a ByteBuffer what is between position and limit, which is consumed"
+  (testing "of a ByteBuffer what is between position and limit, which is consumed"
     (let [buffers (promise)
           direct (doto (ByteBuffer/allocateDirect 3) (.put (byte-array [7 8 9])) (.flip))
           sliced (.slice (doto (ByteBuffer/wrap (byte-array (range 10))) (.position 2) (.limit 6)))

@@ -16,17 +16,17 @@
 (def ^:private chunked "Transfer-Encoding: chunked")
 
 (deftest late-binding
-  (testing "section 3: status and headers of the final response"
+  (testing "status and headers of the final response"
     (is (= ["HTTP/1.1 201 Created" ["Ham: biscuit" chunked] "1\r\nx\r\n0\r\n\r\n"]
            (exchange #(do (async/send! % "x") (async/close %)) :response {:status 201 :headers {"Ham" "biscuit"}}))))
-  (testing "section 4.3: close without any send"
+  (testing "close without any send"
     (is (= ["HTTP/1.1 201 Created" ["Ham: biscuit" "content-length: 0"] ""]
            (exchange async/close :response {:status 201 :headers {"Ham" "biscuit"}}))))
-  (testing "section 3: a missing status is 200"
+  (testing "a missing status is 200"
     (is (= "HTTP/1.1 200 OK" (first (exchange async/close :response {:status nil}))))))
 
 (deftest lifecycle
-  (testing "section 4.2: :on-open on the handler's thread after it returned; nothing is on the wire yet"
+  (testing ":on-open on the handler's thread after it returned; nothing is on the wire yet"
     (let [events (ws/events)
           handler (streaming (fn [ch]
                                (ws/note events [:open (Thread/currentThread) (async/open? ch)])
@@ -41,7 +41,7 @@
         (let [[[_ thread _] :as all] (repeatedly 4 #(ws/next-event events))]
           (is (= [[:returned thread false] [:open thread true] [:close {:code nil :reason nil} false] [:sent false]]
                  all))))))
-  (testing "section 4: before :on-open nothing is sent, and no callback is called"
+  (testing "before :on-open nothing is sent, and no callback is called"
     (let [results (promise)]
       (serving/with-run [port (fn [request]
                                 (let [ch (:body (async/as-channel request))
@@ -66,14 +66,14 @@
 (deftest messages
   (let [file (temporary/file "file")
         stream #(ByteArrayInputStream. (.getBytes "stream"))]
-    (testing "section 6.1: each type; section 6.5: its own chunk"
+    (testing "each type, its own chunk"
       (are [body message] (= body (body-of #(do (async/send! % message) (async/close %)) :response plain))
         "0\r\n\r\n" nil
         "0\r\n\r\n" ""
         "3\r\none\r\n0\r\n\r\n" "one"
         "3\r\nh\u00c3\u00a9\r\n0\r\n\r\n" "h\u00e9"
         "2\r\n\u0000\u00ff\r\n0\r\n\r\n" (byte-array [0 -1])))
-    (testing "section 6.1: in pieces"
+    (testing "in pieces"
       (are [body message] (= body (body-of #(async/send! % message :close? true) :response plain))
         "4\r\nfile\r\n0\r\n\r\n" file
         "6\r\nstream\r\n0\r\n\r\n" (stream)
@@ -81,13 +81,13 @@
         "1\r\n0\r\n1\r\n1\r\n0\r\n\r\n" (map str (range 2))
         "1\r\na\r\n4\r\nfile\r\n6\r\nstream\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n"
         (list "a" file (stream) nil (list (list "b") () (byte-array [99])))))
-    (testing "section 6.1: an empty sequence is a nil"
+    (testing "an empty sequence is a nil"
       (is (= [["Content-Type: text/plain" "content-length: 0"] ""]
              (rest (exchange #(async/send! % () :close? true) :response plain)))))
-    (testing "section 6.1: at most 16384 bytes of a stream a send"
+    (testing "at most 16384 bytes of a stream a send"
       (is (= [16384 2]
              (map count (chunks (body-of #(async/send! % (ByteArrayInputStream. (byte-array 16386)) :close? true)))))))
-    (testing "section 6.1: the stream is closed, also by a send to a closed channel"
+    (testing "the stream is closed, also by a send to a closed channel"
       (doseq [before [identity async/close]]
         (let [closed (promise)
               source (proxy [InputStream] []
@@ -95,25 +95,25 @@
                        (close [] (deliver closed true)))]
           (body-of #(do (before %) (async/send! % source :close? true)))
           (is (true? (raw/await-value closed))))))
-    (testing "section 6.5: ten sends, ten chunks"
+    (testing "ten sends, ten chunks"
       (is (= (str (string/join (for [n (range 10)] (str "1\r\n" n "\r\n"))) "0\r\n\r\n")
              (body-of #(do (dotimes [n 10] (async/send! % (str n))) (async/close %)) :response plain))))))
 
 (deftest message-types-refused
-  (testing "section 6.1: thrown to the caller, the channel is as it was"
+  (testing "thrown to the caller, the channel is as it was"
     (doseq [message [[] #{} 5 :a (java.nio.ByteBuffer/allocate 1) {:body []}]]
       (is (= "fine" (body-of (fn [ch]
                                (is (thrown-with-msg? IllegalStateException #"^Can't send message of type "
                                                      (async/send! ch message)))
                                (async/send! ch {:status 201 :body "fine"} :close? true))))
           (pr-str message))))
-  (testing "section 11: a missing file"
+  (testing "a missing file"
     (is (= "" (body-of (fn [ch]
                          (is (thrown? FileNotFoundException (async/send! ch (java.io.File. "no/such/file"))))
                          (async/close ch)))))))
 
 (deftest maps
-  (testing "section 6.1: replace status and headers, not merge; what is missing is the handler's"
+  (testing "replace status and headers, not merge; what is missing is the handler's"
     (are [status lines message] (= [status lines "2\r\nhi\r\n0\r\n\r\n"]
                                    (exchange #(do (async/send! % message) (async/send! % nil :close? true))
                                              :response {:status 202 :headers {"A" "1"}}))
@@ -123,7 +123,7 @@
       "HTTP/1.1 202 Accepted" ["A: 1" chunked] {:body (list "hi")}
       "HTTP/1.1 201 Created" ["A: 1" chunked] {:status 201 :body (list nil "hi")}
       "HTTP/1.1 201 Created" ["A: 1" chunked] (list {:status 201 :body "hi"})))
-  (testing "section 6.1: not after another send, even one of nothing"
+  (testing "not after another send, even one of nothing"
     (doseq [before ["x" nil {:body "x"} (list "x")]]
       (exchange (fn [ch]
                   (async/send! ch before)
@@ -131,17 +131,17 @@
                   (async/close ch))))))
 
 (deftest charsets
-  (testing "section 6.1: that of the response's Content-Type"
+  (testing "that of the response's Content-Type"
     (are [expected type] (= [[(str "Content-Type: " type) "content-length: 1"] expected]
                             (rest (exchange #(async/send! % "\u00e9" :close? true) :response {:headers {"Content-Type" type}})))
       "\u00e9" "text/plain; charset=ISO-8859-1"
       "\u00e9" "text/plain;charset=\"iso-8859-1\""
       "?" "text/plain; charset=us-ascii"))
-  (testing "section 6.1: of the map's; for every later send, too"
+  (testing "of the map's; for every later send, too"
     (is (= "1\r\n\u00e9\r\n1\r\n\u00e8\r\n0\r\n\r\n"
            (body-of #(do (async/send! % {:headers {"content-type" "a/b; charset=latin1"} :body "\u00e9"})
                          (async/send! % "\u00e8" :close? true))))))
-  (testing "section 12 row 10: UTF-8 if there is none, or what run was told"
+  (testing "UTF-8 if there is none, or what run was told"
     (are [expected run response] (= expected (rest (exchange #(async/send! % "\u00e9" :close? true) :run run :response response)))
       [["Content-Type: text/plain" "content-length: 2"] "\u00c3\u00a9"] {} plain
       [["Content-Type: text/html; charset=utf-8" "content-length: 2"] "\u00c3\u00a9"] {} {}
@@ -154,17 +154,17 @@
               :response {:headers {"Content-Type" "text/plain; charset=none-such"}})))
 
 (deftest closing-sends
-  (testing "section 6.5: the first with :close? has a length"
+  (testing "the first with :close? has a length"
     (are [lines body message] (= [lines body] (rest (exchange #(async/send! % message :close? true) :response {:headers {"A" "1"}})))
       ["A: 1" "content-length: 2"] "hi" "hi"
       ["A: 1" "content-length: 0"] "" nil
       ["A: 1" "content-length: 2"] "hi" (.getBytes "hi")
       ["A: 1" "content-length: 2"] "hi" (list "hi")))
-  (testing "section 6.2: a later one ends the chunks"
+  (testing "a later one ends the chunks"
     (is (= "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
            (body-of #(do (async/send! % "a") (async/send! % "b" :close? true)))))
     (is (= "1\r\na\r\n0\r\n\r\n" (body-of #(do (async/send! % "a") (async/send! % nil :close? true))))))
-  (testing "section 6.5: HEAD gets headers only, the first send ends the channel"
+  (testing "HEAD gets headers only, the first send ends the channel"
     (doseq [message ["whatever" {:status 201 :body "whatever"} (list "a" "b") (ByteArrayInputStream. (byte-array 40000))]]
       (let [closed (promise)
             errors (atom [])
@@ -176,12 +176,12 @@
         (is (= (if (map? message) "HTTP/1.1 201 Created" "HTTP/1.1 200 OK") status))
         (is (= "" body))
         (is (= [] @errors)))))
-  (testing "section 6.5: HTTP/1.0 is delimited by the end of the connection"
+  (testing "HTTP/1.0 is delimited by the end of the connection"
     (is (= [["Content-Type: text/plain"] "ab"]
            (rest (exchange #(do (async/send! % "a") (async/send! % "b" :close? true)) :version "1.0" :response plain))))))
 
 (deftest return-values
-  (testing "section 6.3: true or nil"
+  (testing "true or nil"
     (let [results (promise)]
       (exchange (fn [ch]
                   (let [open (mapv #(async/send! ch %) ["x" nil (list "y") (ByteArrayInputStream. (byte-array 3))])
@@ -189,14 +189,14 @@
                     (deliver results [open close (async/send! ch "x") (async/send! ch (list "y"))])))
                 :options {:on-error (fn [_ _])})
       (is (= [[true true true true] nil nil nil] (raw/await-value results)))))
-  (testing "section 12 row 7: nil on a stream closed before any send"
+  (testing "nil on a stream closed before any send"
     (exchange (fn [ch]
                 (async/close ch)
                 (is (nil? (async/send! ch "x")))
                 (is (nil? (async/send! ch {:status 201 :body "x"})))))))
 
 (deftest callbacks-of-sends
-  (testing "section 6.2: :on-success once it was sent, also with :close?"
+  (testing ":on-success once it was sent, also with :close?"
     (doseq [message ["x" nil (.getBytes "x") (list "a" "b") () (ByteArrayInputStream. (byte-array 40000))]
             close? [true false]]
       (let [called (promise)]
@@ -208,11 +208,11 @@
                       (is (= :success (raw/await-value called)))
                       (async/close ch))))
         (is (= :success (raw/await-value called))))))
-  (testing "section 6.2: not on a closed channel"
+  (testing "not on a closed channel"
     (exchange (fn [ch]
                 (async/close ch)
                 (is (nil? (async/send! ch "x" {:on-success #(is false) :on-error (fn [_] (is false))}))))))
-  (testing "sections 6.2 and 11: what they throw goes to the channel's :on-error"
+  (testing "what they throw goes to the channel's :on-error"
     (let [error (promise)]
       (exchange #(async/send! % "x" {:close? true :on-success (fn [] (throw (Exception. "BOOM")))})
                 :options {:on-error (fn [_ e] (deliver error (ex-message e)))})
@@ -231,10 +231,10 @@
                     :response plain)))))
 
 (deftest closing
-  (testing "section 12 row 6: what was sent before is delivered"
+  (testing "what was sent before is delivered"
     (is (= (str (string/join (repeat 100 "1\r\nx\r\n")) "0\r\n\r\n")
            (body-of #(do (dotimes [_ 100] (async/send! % "x")) (async/close %)) :response plain))))
-  (testing "section 7: idempotent; :on-close once, within the call, the channel is closed by then"
+  (testing "idempotent; :on-close once, within the call, the channel is closed by then"
     (let [events (ws/events)]
       (exchange (fn [ch]
                   (async/close ch)
@@ -243,7 +243,7 @@
                   (ws/note events :again))
                 :options {:on-close (fn [ch status] (ws/note events [status (async/open? ch)]))})
       (is (= [[{:code nil :reason nil} false] :returned :again] (repeatedly 3 #(ws/next-event events))))))
-  (testing "section 12 row 2: a long send is cut short and told"
+  (testing "a long send is cut short and told"
     (let [failed (promise)
           begun (promise)]
       (is (= #{"x"}
@@ -257,7 +257,7 @@
                               (async/close ch))
                             :response plain)))))
       (is (= "The channel was closed before the send was complete" (raw/await-value failed)))))
-  (testing "section 11: what :on-close throws is logged"
+  (testing "what :on-close throws is logged"
     (let [logged (promise)]
       (exchange async/close
                 :options {:on-close (fn [_ _] (throw (Exception. "BOOM")))}
@@ -265,12 +265,12 @@
       (is (= [":on-close of the channel of GET /" "BOOM"] (raw/await-value logged))))))
 
 (deftest failures-of-on-open
-  (testing "section 11: :on-error, then the end; with 500 if nothing was sent"
+  (testing ":on-error, then the end; with 500 if nothing was sent"
     (let [error (promise)
           [status _ body] (exchange (fn [_] (throw (Exception. "BOOM"))) :options {:on-error (fn [_ e] (deliver error (ex-message e)))})]
       (is (= "BOOM" (raw/await-value error)))
       (is (= ["HTTP/1.1 500 Internal Server Error" ""] [status body]))))
-  (testing "section 11: :on-error may answer"
+  (testing ":on-error may answer"
     (is (= "HTTP/1.1 503 Service Unavailable"
            (first (exchange (fn [_] (throw (Exception. "BOOM")))
                             :options {:on-error (fn [ch _] (async/send! ch {:status 503} :close? true))})))))
@@ -279,27 +279,27 @@
            (body-of (fn [ch] (async/send! ch "x") (throw (Exception. "BOOM"))) :options {:on-error (fn [_ _])})))))
 
 (deftest timeouts
-  (testing "section 9: from the opening, whatever is sent; the stream ends as by close"
+  (testing "from the opening, whatever is sent; the stream ends as by close"
     (is (= "1\r\nx\r\n0\r\n\r\n" (body-of #(async/send! % "x") :options {:timeout 300} :response plain))))
-  (testing "section 12 row 9: with the status and headers if nothing was sent"
+  (testing "with the status and headers if nothing was sent"
     (let [closed (promise)]
       (is (= ["HTTP/1.1 202 Accepted" ["A: 1" "content-length: 0"] ""]
              (exchange identity
                        :options {:timeout 1 :on-close (fn [_ status] (deliver closed status))}
                        :response {:status 202 :headers {"A" "1"}})))
       (is (= {:code nil :reason nil} (raw/await-value closed)))))
-  (testing "section 9: never earlier than asked"
+  (testing "never earlier than asked"
     (let [begun (promise)
           ended (promise)]
       (exchange (fn [_] (deliver begun (System/nanoTime)))
                 :options {:timeout 50 :on-close (fn [_ _] (deliver ended (System/nanoTime)))})
       (is (<= 50000000 (- (long (raw/await-value ended)) (long (raw/await-value begun)))))))
-  (testing "sections 3 and 9: 0 and less are none"
+  (testing "0 and less are none"
     (doseq [timeout [0 -5]]
       (is (= "x" (body-of #(async/send! % "x" :close? true) :options {:timeout timeout}))))))
 
 (deftest server-stop
-  (testing "section 8: :on-close also when the server stops"
+  (testing ":on-close also when the server stops"
     (let [opened (promise)
           closed (promise)]
       (serving/with-run [port (streaming #(do (async/send! % "x") (deliver opened true))

@@ -14,34 +14,34 @@
   (:body (apply async/as-channel {:handler-type :test} arguments)))
 
 (deftest options-of-as-channel
-  (testing "section 2: as one map, as keywords and values, as a collection, with strings for keys"
+  (testing "as one map, as keywords and values, as a collection, with strings for keys"
     (are [arguments] (= [{:handler-type :test} {:on-open identity :timeout 5}] (apply body-for arguments))
       [{:on-open identity :timeout 5}]
       [:on-open identity :timeout 5]
       [[:on-open identity :timeout 5]]
       [{"on-open" identity "--timeout" 5}]
       [{":on-open" identity "+timeout" "5"}]))
-  (testing "section 2: none, and callbacks that are nil"
+  (testing "none, and callbacks that are nil"
     (are [arguments] (= [{:handler-type :test} {}] (apply body-for arguments))
       [] [nil] [{}] [{:on-open nil :on-close nil :on-message nil :on-error nil :timeout nil}]))
-  (testing "section 2: an unknown one names itself and the valid ones"
+  (testing "an unknown one names itself and the valid ones"
     (is (thrown-with-msg? IllegalArgumentException #":on-fire .* as-channel.* :on-close :on-error :on-message :on-open :timeout"
                           (body-for {:on-fire nil}))))
   (testing "a wrong value names its option"
     (is (thrown-with-msg? IllegalArgumentException #":on-open must be a function, got 1" (body-for :on-open 1)))
     (is (thrown-with-msg? IllegalArgumentException #":timeout must be a number" (body-for :timeout "soon"))))
-  (testing "section 2: metadata"
+  (testing "metadata"
     (is (= #{:on-open :on-close :on-message :on-error :timeout} (:valid-options (meta #'async/as-channel))))
     (is (= #{:close? :on-success :on-error} (:valid-options (meta #'async/send!))))))
 
 (deftest options-of-send
-  (testing "section 2: checked before the channel is touched; keys are keywords"
+  (testing "checked before the channel is touched; keys are keywords"
     (are [option] (thrown-with-msg? IllegalArgumentException #"is not a valid option for send!.* :close\? :on-error :on-success"
                                     (async/send! :whatever :whatever option))
       {:bad :option}
       {"close?" true}
       [:bad 1]))
-  (testing "section 2: every form"
+  (testing "every form"
     (doseq [form [[:close? true] [{:close? true}] [[:close? true]]]]
       (serving/with-run [port (fn [request]
                                 (async/as-channel request :on-open #(apply async/send! % "x" form)))]
@@ -53,7 +53,7 @@
         (is (= ["chunked" "x"] ((juxt (comp #(get % "transfer-encoding") :headers) :body) (raw/fetch port "GET" "/"))))))))
 
 (deftest requests-of-other-servers
-  (testing "section 3: a clear exception"
+  (testing "a clear exception"
     (are [request] (thrown-with-msg? IllegalArgumentException #"as-channel needs a request that immutant.web/run"
                                      (async/as-channel request))
       {}
@@ -65,7 +65,7 @@
         (is (re-find #"as-channel needs" (ex-message (second (first @log)))))))))
 
 (deftest channels-not-returned
-  (testing "section 3: the other response is sent, the channel stays closed"
+  (testing "the other response is sent, the channel stays closed"
     (let [channel (promise)
           called (atom [])]
       (serving/with-run [port (fn [request]
@@ -93,7 +93,7 @@
         (is (= ["The :body of the response is a channel of another request"] (map (comp ex-message second) @log)))))))
 
 (deftest asynchronous-handlers
-  (testing "section 3: the map is passed to respond, also from another thread"
+  (testing "the map is passed to respond, also from another thread"
     (let [ended (promise)
           app (fn [request respond _]
                 (future (respond (assoc (async/as-channel request
@@ -113,7 +113,7 @@
         (is (= ["Ring handler returned nil"] (map (comp ex-message second) @log)))))))
 
 (deftest requests-of-channels
-  (testing "section 7: the very map given to as-channel, without :on-open, too, and in :on-close"
+  (testing "the very map given to as-channel, without :on-open, too, and in :on-close"
     (let [seen (promise)]
       (serving/with-run [port (fn [request]
                                 (async/as-channel (assoc request :params {"a" 1})
@@ -121,7 +121,7 @@
                                                   :on-close (fn [ch _] (deliver seen (async/originating-request ch)))))]
         (raw/fetch port "GET" "/x")
         (is (= ["/x" {"a" 1}] ((juxt :uri :params) (raw/await-value seen)))))))
-  (testing "section 1: the text of a channel tells it from others"
+  (testing "the text of a channel tells it from others"
     (let [texts (atom #{})]
       (serving/with-run [port (fn [request]
                                 (async/as-channel request :on-open #(do (swap! texts conj (str %))

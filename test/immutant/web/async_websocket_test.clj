@@ -32,7 +32,7 @@
   (async/send! ch message))
 
 (deftest upgrades
-  (testing "section 4: the handler runs before the 101, as an ordinary call"
+  (testing "the handler runs before the 101, as an ordinary call"
     (let [seen (promise)
           events (ws/events)]
       (serving/with-run [port (fn [request] (deliver seen request) ((noting events) request))]
@@ -41,7 +41,7 @@
             (is (= [true :http :get "/chat" "x=y" "Upgrade"]
                    ((juxt :websocket? :scheme :request-method :uri :query-string #(get-in % [:headers "connection"])) request)))
             (is (= :open (first (ws/next-event events)))))))))
-  (testing "section 5: headers of the final response; those of the handshake are the server's; the status does not count"
+  (testing "headers of the final response; those of the handshake are the server's; the status does not count"
     (serving/with-run [port (fn [request]
                               (assoc (async/as-channel request)
                                      :status 403
@@ -54,23 +54,23 @@
           (is (= [["ham" "biscuit"] ["number" "5"] ["set-cookie" "a=1"] ["set-cookie" "b=2"] ["sec-websocket-protocol" "chat"]
                   ["upgrade" "websocket"] ["connection" "Upgrade"] ["sec-websocket-accept" ws/accept-of-rfc]]
                  (for [[name value] lines :when (not= "Date" name)] [(string/lower-case name) value])))))))
-  (testing "section 5: names are compared by the protocol's rules, not by those of Turkish"
+  (testing "names are compared by the protocol's rules, not by those of Turkish"
     (serving/in-turkish
      (serving/with-run [port (fn [request] (assoc (async/as-channel request) :headers {"CONNECTION" "close"}))]
        (raw/with-connection [connection port]
          (is (= "Upgrade" (get-in (ws/handshake connection) [:headers "connection"])))))))
-  (testing "sections 5 and 12 row 8: another response refuses; the handler runs once"
+  (testing "another response refuses; the handler runs once"
     (let [calls (atom 0)]
       (serving/with-run [port (fn [_] (swap! calls inc) {:status 403 :headers {"A" "1"} :body "boom"})]
         (raw/with-connection [connection port]
           (raw/write connection (ws/handshake-text "/" nil))
           (is (= [403 "boom" "1"] ((juxt :status :body #(get-in % [:headers "a"])) (raw/read-response connection))))
           (is (= 1 @calls))))))
-  (testing "section 5: a nil response is a 500"
+  (testing "a nil response is a 500"
     (serving/with-run [port (fn [_] nil) (serving/quiet)]
       (raw/with-connection [connection port]
         (is (= 500 (:status (ws/handshake connection)))))))
-  (testing "section 5: no handshake of RFC 6455"
+  (testing "no handshake of RFC 6455"
     (let [calls (atom [])]
       (serving/with-run [port (fn [request] (swap! calls conj (:websocket? request)) {:status 200})]
         (are [status headers] (= status (raw/with-connection [connection port]
@@ -80,7 +80,7 @@
         (is (= [false] @calls))))))
 
 (deftest lifecycle
-  (testing "section 4.2: :on-message neither precedes nor overlaps :on-open"
+  (testing ":on-message neither precedes nor overlaps :on-open"
     (let [events (ws/events)
           sent (CountDownLatch. 1)
           handler (noting events :on-open (fn [_] (raw/await-latch sent) (ws/note events :opened)))]
@@ -105,7 +105,7 @@
           (.countDown sent)
           (is (= :open (first (ws/next-event events))))
           (is (= [:opened [:message "a"] [:message "b"]] (repeatedly 3 #(ws/next-event events))))))))
-  (testing "sections 7 and 4: open? from :on-open to the end; :on-close once, and last"
+  (testing "open? from :on-open to the end; :on-close once, and last"
     (let [events (ws/events)]
       (serving/with-run [port (noting events)]
         (ws/with-socket [socket port]
@@ -125,7 +125,7 @@
         (is (= [1000 ""] (ws/read-close socket)))))))
 
 (deftest incoming-messages
-  (testing "section 4.3: String for text, byte[] for binary, fragments joined"
+  (testing "String for text, byte[] for binary, fragments joined"
     (let [events (ws/events)]
       (serving/with-run [port (noting events)]
         (ws/with-socket [socket port]
@@ -136,12 +136,12 @@
           (ws/send-binary socket [1 2])
           (is (= [[:message "h\u00e9"] [:message "ab"]] (repeatedly 2 #(ws/next-event events))))
           (is (= [1 2] (vec (second (ws/next-event events)))))))))
-  (testing "section 4.4: pings are answered"
+  (testing "pings are answered"
     (serving/with-run [port async/as-channel]
       (ws/with-socket [socket port]
         (ws/send-frame socket :ping "p")
         (is (= [:pong "p"] ((juxt :type :text) (ws/read-frame socket)))))))
-  (testing "section 4.3: there is a limit, an option changes it"
+  (testing "there is a limit, an option changes it"
     (let [events (ws/events)]
       (serving/with-run [port (noting events) {:server-options (merge {:max-ws 10} (raw/quiet))}]
         (ws/with-socket [socket port]
@@ -149,7 +149,7 @@
           (ws/send-text socket "elevenbytes")
           (is (= 1009 (first (ws/read-close socket))))
           (is (= [:error :close] (map first (repeatedly 2 #(ws/next-event events)))))))))
-  (testing "section 11: what :on-message throws goes to :on-error, the connection stays open"
+  (testing "what :on-message throws goes to :on-error, the connection stays open"
     (let [events (ws/events)]
       (serving/with-run [port (noting events :on-message (fn [_ m] (throw (Exception. (str "BOOM " m)))))]
         (ws/with-socket [socket port]
@@ -157,7 +157,7 @@
           (ws/send-text socket "a")
           (ws/send-text socket "b")
           (is (= [:message :error :message :error] (map first (repeatedly 4 #(ws/next-event events)))))))))
-  (testing "section 10: one at a time, in order"
+  (testing "one at a time, in order"
     (let [events (ws/events)
           running (atom 0)]
       (serving/with-run [port (noting events :on-message (fn [_ _] (is (= 1 (swap! running inc))) (swap! running dec)))]
@@ -187,7 +187,7 @@
                  @frames))
         end [:close 1000 ""]
         bytes-of #(vec (.getBytes ^String %))]
-    (testing "section 6.1: each type, and the close that follows"
+    (testing "each type, and the close that follows"
       (are [frames message] (= (conj frames end) (sent message :close? true))
         [] nil
         ["one"] "one"
@@ -200,11 +200,11 @@
         ["ham" (bytes-of "biscuit") "gravy" (bytes-of "file")]
         (list "ham" (.getBytes "biscuit") nil (list "gravy") file)
         ["0" "1" "2"] (map str (range 3))))
-    (testing "section 6.1: each piece of a stream is a binary message"
+    (testing "each piece of a stream is a binary message"
       (is (= [16384 16384 1 3] (map count (sent (ByteArrayInputStream. (byte-array 32769)) :close? true)))))))
 
 (deftest sends-refused
-  (testing "section 6.1: maps and other types, thrown to the caller"
+  (testing "maps and other types, thrown to the caller"
     (let [results (promise)]
       (serving/with-run [port (fn [request]
                                 (async/as-channel request
@@ -222,7 +222,7 @@
             (is (re-find #"^Can't send message of type " vector-message))))))))
 
 (deftest callbacks-of-sends
-  (testing "section 6.2: :on-success, of nil at once"
+  (testing ":on-success, of nil at once"
     (doseq [message ["x" nil (.getBytes "x") (list "x" "y")]
             close? [true false]]
       (let [called (promise)]
@@ -233,7 +233,7 @@
                                                                                       :on-error (fn [e] (deliver called e))})))]
           (ws/with-socket [_ port]
             (is (= :success (raw/await-value called))))))))
-  (testing "section 6.2: what :on-success throws goes to the channel's :on-error"
+  (testing "what :on-success throws goes to the channel's :on-error"
     (let [events (ws/events)]
       (serving/with-run [port (noting events :on-message #(async/send! %1 %2 :on-success (fn [] (throw (Exception. "BOOM")))))]
         (ws/with-socket [socket port]
@@ -242,7 +242,7 @@
           (is (= "a" (ws/read-text socket)))
           (is (= [:message "a"] (ws/next-event events)))
           (is (= "BOOM" (ex-message (second (ws/next-event events)))))))))
-  (testing "sections 6.4 and 12 row 1: not before the client has taken enough; a send that never gets there fails"
+  (testing "not before the client has taken enough; a send that never gets there fails"
     (let [events (ws/events)
           big (byte-array 2000000)]
       (serving/with-run [port (noting events :on-open (fn [ch]
@@ -276,40 +276,40 @@
                              (if (or (= :close type) (= :timeout event))
                                (conj before what)
                                (recur (if (= :error type) (conj before (class what)) before)))))))))]
-    (testing "section 8: by the client"
+    (testing "by the client"
       (are [status act] (= [status] (statuses {} act))
         {:code 1001 :reason "bye"} #(ws/send-close % 1001 "bye")
         {:code 1005 :reason ""} #(ws/send-close %)
         {:code 1006 :reason ""} raw/disconnect
         {:code 1006 :reason ""} ws/reset))
-    (testing "section 8: with :legacy-close-codes?"
+    (testing "with :legacy-close-codes?"
       (are [status act] (= [status] (statuses {:legacy-close-codes? true} act))
         {:code 1001 :reason "bye"} #(ws/send-close % 1001 "bye")
         {:code 4000 :reason "bye"} #(ws/send-close % 4000 "bye")
         {:code 1000 :reason ""} #(ws/send-close %)
         {:code 1001 :reason ""} raw/disconnect))
-    (testing "section 8: what the client must not do: :on-error, then the code that was sent"
+    (testing "what the client must not do: :on-error, then the code that was sent"
       (are [code act] (let [[error status & more] (statuses {} act)]
                         (and (= [org.httpkit.server.ProtocolException code nil] [error (:code status) more])))
         1002 #(ws/send-frame % :text "x" :rsv 1)
         1007 #(ws/send-frame % :text [0xff]))
       (is (= 1000 (:code (second (statuses {:legacy-close-codes? true} #(ws/send-frame % :text [0xff])))))))
-    (testing "sections 7 and 8: by the server"
+    (testing "by the server"
       (doseq [end [async/close #(async/send! % "x" :close? true) #(async/send! % nil :close? true)]]
         (is (= [{:code 1000 :reason ""}] (statuses {:on-open end} identity)))
         (is (= [{:code 1000 :reason ""}] (statuses {:on-message (fn [ch _] (end ch))} #(ws/send-text % "x"))))))
-    (testing "section 7: 1000 on the wire"
+    (testing "1000 on the wire"
       (statuses {:on-message (fn [ch _] (async/close ch))}
                 #(do (ws/send-text % "x")
                      (is (= [1000 ""] (ws/read-close %))))))
-    (testing "section 9: idle; the Close frame is 1001"
+    (testing "idle; the Close frame is 1001"
       (is (= 1001 (:code (first (statuses {:timeout 50} #(is (= 1001 (first (ws/read-close %))))))))))
-    (testing "section 11: :on-open throws: :on-error, then the end"
+    (testing ":on-open throws: :on-error, then the end"
       (is (= [Exception {:code 1011 :reason ""}]
              (statuses {:on-open (fn [_] (throw (Exception. "BOOM")))} identity))))))
 
 (deftest idle-time
-  (testing "section 9: sends of the server count, so the messages are all delivered"
+  (testing "sends of the server count, so the messages are all delivered"
     (let [events (ws/events)
           step (atom 0)]
       (serving/with-run [port (noting events :timeout 300
@@ -321,7 +321,7 @@
           (is (= 1001 (first (ws/read-close socket)))))))))
 
 (deftest server-stop
-  (testing "section 8: the Close frame is 1001, :on-close gets 1001"
+  (testing "the Close frame is 1001, :on-close gets 1001"
     (let [events (ws/events)]
       (serving/with-run [port (noting events)]
         (ws/with-socket [socket port]
@@ -333,7 +333,7 @@
             (is (true? @stopped))))))))
 
 (deftest closing
-  (testing "section 7: at once, before the peer answers; idempotent; open? is false, section 12 row 4"
+  (testing "at once, before the peer answers; idempotent; open? is false"
     (let [events (ws/events)]
       (serving/with-run [port (noting events)]
         (ws/with-socket [_ port]
@@ -344,7 +344,7 @@
             (is (nil? (async/send! ch "x")))
             (async/close ch)
             (is (ws/no-event? events)))))))
-  (testing "section 10: :on-close after the :on-message that runs; what came with it is not for a closed channel"
+  (testing ":on-close after the :on-message that runs; what came with it is not for a closed channel"
     (let [events (ws/events)
           go (CountDownLatch. 1)]
       (serving/with-run [port (noting events :on-message (fn [_ _] (raw/await-latch go) (ws/note events :returned)))]
@@ -370,7 +370,7 @@
           (is (= [:returned [:close {:code 1000 :reason ""}]] (repeatedly 2 #(ws/next-event events)))))))))
 
 (deftest concurrent-sends
-  (testing "section 10: concurrent sends are safe, each thread's keep their order"
+  (testing "concurrent sends are safe, each thread's keep their order"
     (let [events (ws/events)]
       (serving/with-run [port (noting events)]
         (ws/with-socket [socket port]
@@ -381,7 +381,7 @@
             (run! deref senders)
             (doseq [[_ sent] (group-by first received)]
               (is (= (map str (range 200)) (map #(subs % 2) sent)))))))))
-  (testing "section 10: nothing gets between the pieces of a message"
+  (testing "nothing gets between the pieces of a message"
     (let [go (promise)]
       (serving/with-run [port (fn [request]
                                 (async/as-channel request

@@ -117,7 +117,7 @@
                           ((middleware/wrap-session counting) {:uri "/" :request-method :get})))))
 
 (deftest sessions-of-websockets
-  (testing "section 5: the upgrade sees the session, and can change it"
+  (testing "the upgrade sees the session, and can change it"
     (let [seen (promise)]
       (serving/with-run [port (middleware/wrap-session
                                (fn [{:keys [session websocket?] :as request}]
@@ -135,7 +135,7 @@
             (is (string/starts-with? (get-in (ws/handshake connection) [:headers "set-cookie"]) "JSESSIONID="))))))))
 
 (deftest development
-  (testing "section 14: for functions, and with ring-devel"
+  (testing "for functions, and with ring-devel"
     (is (thrown-with-msg? RuntimeException #"only applies to regular Clojure functions" (middleware/wrap-development :no)))
     (is (thrown-with-msg? RuntimeException #"requires ring/ring-devel" (middleware/wrap-development counting)))
     (is (thrown-with-msg? RuntimeException #"requires ring/ring-devel" (middleware/wrap-development #'counting)))))

@@ -77,7 +77,7 @@
             body ["\u3042\u00e9" (list "\u3042\u00e9")]]
       (is (= (seq (.getBytes "\u3042\u00e9" ^String charset))
              (seq (:bytes (fetch-response {:status 200 :headers {"Content-Type" (str "text/plain; charset=" charset)} :body body})))))))
-  (testing "section 12 row 10: else UTF-8, or what run was told"
+  (testing "else UTF-8, or what run was told"
     (are [expected body run] (= expected (latin1 (fetch-response {:status 200 :body body} :run run)))
       "\u00c3\u00a9" "\u00e9" {}
       "\u00c3\u00a9" (list "\u00e9") {}

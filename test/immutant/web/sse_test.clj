@@ -29,7 +29,7 @@
   (testing "every other entry, after the data"
     (let [lines (string/split-lines (sse/event->str {:event "bar" :data "foo" :id 42 :retry 1000}))]
       (is (= ["data:foo" #{"event:bar" "id:42" "retry:1000"}] [(first lines) (set (rest lines))]))))
-  (testing "section 12 row 13: a line for each line of the data"
+  (testing "a line for each line of the data"
     (are [expected event] (= expected (sse/event->str event))
       "data:a\ndata:b\n" "a\nb"
       "data:a\ndata:b\ndata:c\n" "a\r\nb\rc"

@@ -24,46 +24,46 @@
     (let [responses (doall (repeatedly 2 #((juxt :status :body) (raw/read-response connection))))]
       [responses (map (juxt first (comp ex-message second)) @log)])))
 
-(deftest section-9-1-respond-twice
+(deftest respond-twice
   (is (= #{[[[200 "/a"] [200 "/b"]] []]}
          (on-servers (fn [request respond _]
                        (respond {:status 200 :headers {} :body (:uri request)})
                        (respond {:status 201 :headers {} :body "again"}))
                      answers))))
 
-(deftest section-9-1-raise-after-respond
+(deftest raise-after-respond
   (is (= #{[[[200 "/a"] [200 "/b"]] []]}
          (on-servers (fn [request respond raise]
                        (respond {:status 200 :headers {} :body (:uri request)})
                        (raise (ex-info "too late" {})))
                      answers))))
 
-(deftest section-9-1-throw-after-respond
+(deftest throw-after-respond
   (is (= #{[[[200 "/a"] [200 "/b"]] []]}
          (on-servers (fn [request respond _]
                        (respond {:status 200 :headers {} :body (:uri request)})
                        (throw (ex-info "too late" {})))
                      answers))))
 
-(deftest section-9-1-respond-after-raise
+(deftest respond-after-raise
   (is (= #{[[[500 "Internal Server Error"] [500 "Internal Server Error"]] [["GET /a" "first"] ["GET /b" "first"]]]}
          (on-servers (fn [_ respond raise]
                        (raise (ex-info "first" {}))
                        (respond {:status 200 :headers {} :body "too late"}))
                      answers))))
 
-(deftest section-9-1-throw-without-respond
+(deftest throw-without-respond
   (is (= #{[[[500 "Internal Server Error"] [500 "Internal Server Error"]] [["GET /a" "thrown"] ["GET /b" "thrown"]]]}
          (on-servers (fn [_ _ _] (throw (ex-info "thrown" {}))) answers))))
 
-(deftest section-9-1-the-returned-value-is-ignored
+(deftest the-returned-value-is-ignored
   (is (= #{[[[200 "/a"] [200 "/b"]] []]}
          (on-servers (fn [request respond _]
                        (respond {:status 200 :headers {} :body (:uri request)})
                        {:status 500 :body "no response"})
                      answers))))
 
-(deftest section-9-1-respond-from-another-thread
+(deftest respond-from-another-thread
   (is (= #{[[[200 "/a"] [200 "/b"]] []]}
          (on-servers (fn [request respond _]
                        (future (respond {:status 200 :headers {} :body (:uri request)})))
@@ -78,14 +78,14 @@
                            (future (respond {:status 200 :headers {} :body "x"}))))
                        answers)))))
 
-(deftest section-9-1-nil-response
+(deftest nil-response
   (testing "is http-kit's 404 under run-server, an error under the adapter"
     (is (= #{[[[404 ""] [404 ""]] []]
              [[[500 "Internal Server Error"] [500 "Internal Server Error"]]
               [["GET /a" "Response map is nil"] ["GET /b" "Response map is nil"]]]}
            (on-servers (fn [_ respond _] (respond nil)) answers)))))
 
-(deftest section-9-1-a-response-that-cannot-be-sent
+(deftest a-response-that-cannot-be-sent
   (testing "the caller of respond is not told: the client is answered 500, and the log has it"
     (let [returned (atom #{})]
       (is (= #{[[500 500] ["GET /a" "GET /b"]]}
@@ -95,7 +95,7 @@
                              [(map first responses) (map first messages)])))))
       (is (= #{nil} @returned)))))
 
-(deftest section-9-1-respond-after-the-client-has-left
+(deftest respond-after-the-client-has-left
   (testing "is a call without effect"
     (doseq [[entry start] websockets/entries]
       (testing entry
@@ -123,7 +123,7 @@
             (is (= [] @log))
             (finally (stop))))))))
 
-(deftest section-2-1-one-function-of-both-kinds
+(deftest one-function-of-both-kinds
   (let [handler (websockets/handler (fn [request] {:status 200 :headers {} :body (:uri request)}))]
     (doseq [start (vals websockets/entries), async? [false true]]
       (let [[port stop] (start handler {:ring-async? async?})]

@@ -29,7 +29,7 @@
            (testing [entry (if async? :async :sync) dispatch]
              (try (view (raw/fetch port "GET" "/")) (finally (stop))))))))
 
-(deftest section-9-1-extensions-by-others-win
+(deftest extensions-by-others-win
   (with-ring-or-skip
     (let [file (doto (File/createTempFile "httpkit-rs" ".txt") (.deleteOnExit) (spit "file"))]
       (doseq [[body-class body] {String (constantly "plain")
@@ -53,7 +53,7 @@
              (answers (constantly "plain")
                       (juxt :body #(get-in % [:headers "content-length"]) #(get-in % [:headers "transfer-encoding"]))))))))
 
-(deftest section-1-5-the-whole-response-is-shown
+(deftest the-whole-response-is-shown
   (with-ring-or-skip
     (with-extension [Own write-own]
       (doseq [start (vals websockets/entries)]
@@ -75,7 +75,7 @@
           (is (= "extended" (fetch))))
         (is (= "plain" (fetch)))))))
 
-(deftest section-9-1-writing-later
+(deftest writing-later
   (with-ring-or-skip
     (with-extension [Own write-own]
       (testing "an asynchronous handler's body is complete when its stream is closed, by whichever thread"
@@ -135,7 +135,7 @@
               (is (= "4\r\nlate\r\n0\r\n\r\n" (String. (.readNBytes ^InputStream (:in connection) 14)))))
             (finally (stop))))))))
 
-(deftest section-9-1-errors-while-writing
+(deftest errors-while-writing
   (with-ring-or-skip
     (with-extension [Own write-own]
       (testing "before anything was sent: 500"
@@ -154,7 +154,7 @@
                 (finally (stop)))
               (is (= [["GET /x" "no"]] (map (juxt first (comp ex-message second)) @log))))))))))
 
-(deftest section-9-1-sequences-under-the-adapter
+(deftest sequences-under-the-adapter
   (with-ring-or-skip
     (testing "each element is sent before the next is asked for"
       (doseq [async? [false true], dispatch raw/dispatches]

@@ -1,5 +1,5 @@
 (ns immutant.web.internal.mounts-test
-  "Which handler a request is for. Sections are the contract's."
+  "Which handler a request is for."
   (:require [clojure.test :refer [are deftest is testing]]
             [immutant.web.internal.mounts :as mounts]
             [immutant.web.serving :as serving]))
@@ -10,13 +10,13 @@
           {} options))
 
 (deftest hosts
-  (testing "section 13: names are the same in either case, wherever the server runs"
+  (testing "names are the same in either case, wherever the server runs"
     (serving/in-turkish
      (is (some? (mounts/find-mount (mounted {:virtual-host ["I.example"] :path "/"}) {:server-name "i.example" :uri "/"}))))))
 
 (deftest paths
   (let [mounts (mounted {:path "/"} {:path "/a"} {:path "/a b/\u00e9"} {:path "/100%"} {:path "/a/b"})]
-    (testing "section 13: the decoded path is matched; its length is that in the one that was sent"
+    (testing "the decoded path is matched; its length is that in the one that was sent"
       (are [uri path rest] (= [path rest] (let [[found _ length] (mounts/find-mount mounts {:uri uri})]
                                             [found (subs uri length)]))
         "/" "" "/"
