@@ -6,7 +6,8 @@
             [immutant.web.internal.mounts :as mounts]
             [immutant.web.internal.options :as options]
             [immutant.web.internal.server :as server]
-            [immutant.web.undertow :as undertow])
+            [immutant.web.undertow :as undertow]
+            [org.httpkit.engine.check :as check])
   (:import (java.nio.charset Charset StandardCharsets)
            (org.httpkit.server HttpServer)))
 
@@ -41,14 +42,14 @@
   (cond
     (nil? name) StandardCharsets/UTF_8
     (and (string? name) (try (Charset/isSupported name) (catch IllegalArgumentException _ false))) (Charset/forName name)
-    :else (options/refuse :default-charset "the name of a charset" name)))
+    :else (check/refuse :default-charset "the name of a charset" name)))
 
 (defn- default-warn [message exception]
   (.log HttpServer/DEFAULT_WARN_LOGGER (str message (when exception (str ": " exception))) nil))
 
 (defn- settings [{:keys [legacy-close-codes? default-charset server-options]}]
   (when-not (or (nil? server-options) (map? server-options))
-    (options/refuse :server-options "a map of options for org.httpkit.server/run-server" server-options))
+    (check/refuse :server-options "a map of options for org.httpkit.server/run-server" server-options))
   (channel/->Settings (or (:warn-logger server-options) default-warn)
                       (charset default-charset)
                       (boolean legacy-close-codes?)))
@@ -56,13 +57,13 @@
 (defn- checked-handler [handler]
   (if (ifn? handler)
     handler
-    (options/refuse "The handler" "a function or a var of one; Servlets and Undertow's handlers need Undertow" handler)))
+    (check/refuse "The handler" "a function or a var of one; Servlets and Undertow's handlers need Undertow" handler)))
 
 (defn- refuse-foreign [options]
   (doseq [option [:static-dir :servlet-name :filter-map]
           :let [value (get options option)]
           :when (some? value)]
-    (options/refuse option (if (= :static-dir option)
+    (check/refuse option (if (= :static-dir option)
                              "absent or nil; ring.middleware.file serves a directory"
                              "absent or nil; there are no Servlets in this server")
                     value)))
@@ -75,7 +76,7 @@
                   undertow/checked)]
     (refuse-foreign given)
     (when-not (or (nil? (:host given)) (string? (:host given)))
-      (options/refuse :host "a host name or address" (:host given)))
+      (check/refuse :host "a host name or address" (:host given)))
     (merge defaults (into {} (filter (fn [[_ value]] (some? value))) given))))
 
 (defn- server-for [{:keys [host port] :as options}]

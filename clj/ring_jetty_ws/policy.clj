@@ -3,7 +3,8 @@
 
   They are plain data, options of `ring-jetty-ws.ws/configurator`; or set on the object its `:ws-factory-configurator`
   gets, which has the methods of Jetty's WebSocketServletFactory and WebSocketPolicy that mean something here."
-  (:require [clojure.string :as string]))
+  (:require [clojure.string :as string]
+            [org.httpkit.engine.check :as check]))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -21,7 +22,7 @@
   (cond
     (nil? value) 0
     (not (integer? value))
-    (throw (IllegalArgumentException. (str option " must be a whole number, got " (pr-str value))))
+    (check/refuse option "a whole number" value)
 
     :else (-> (biginteger value) (.max BigInteger/ZERO) (.min (BigInteger/valueOf Integer/MAX_VALUE)) .longValue)))
 

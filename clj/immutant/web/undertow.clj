@@ -1,6 +1,7 @@
 (ns immutant.web.undertow
   "The options of `immutant.web/run` that tuned Undertow, as far as they mean anything to this server."
-  (:require [immutant.web.internal.options :as options]))
+  (:require [immutant.web.internal.options :as options]
+            [org.httpkit.engine.check :as check]))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -21,7 +22,7 @@
   (refuse-given given :ajp-port "this server does not speak AJP")
   (refuse-given given :ssl-port "this server does not speak TLS; put a proxy before it")
   (when-not (contains? #{nil :want :need :requested :required} (:client-auth given))
-    (options/refuse :client-auth ":want, :need, :requested or :required" (:client-auth given)))
+    (check/refuse :client-auth ":want, :need, :requested or :required" (:client-auth given)))
   (reduce (fn [checked [option value]]
             (if (contains? given option) (assoc checked option value) checked))
           given

@@ -4,7 +4,7 @@
   Mounts are an immutable map {host {path mount}}; the host of those without one is nil. Paths are written without
   percent-encoding and have no slash at their end, so the root is \"\"."
   (:require [clojure.string :as string]
-            [immutant.web.internal.options :as options])
+            [org.httpkit.engine.check :as check])
   (:import (java.net URLDecoder)
            (java.nio.charset StandardCharsets)
            (java.util Locale)))
@@ -14,7 +14,7 @@
 
 (defn- normal-path [path]
   (when-not (string? path)
-    (options/refuse :path "a string such as \"/admin\"" path))
+    (check/refuse :path "a string such as \"/admin\"" path))
   (let [path (string/replace path #"/+$" "")]
     (if (or (= "" path) (string/starts-with? path "/"))
       path
@@ -29,7 +29,7 @@
     (string? virtual-host) [(normal-host virtual-host)]
     (and (coll? virtual-host) (seq virtual-host) (every? string? virtual-host)) (map normal-host virtual-host)
     (and (instance? java.util.Collection virtual-host) (not (coll? virtual-host))) (recur (vec virtual-host))
-    :else (options/refuse :virtual-host "a host name or a collection of host names" virtual-host)))
+    :else (check/refuse :virtual-host "a host name or a collection of host names" virtual-host)))
 
 (defn keys-of
   "Returns the [host path] pairs that the options :virtual-host and :path name."

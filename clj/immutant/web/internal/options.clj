@@ -3,7 +3,8 @@
 
   Every wrong option is an IllegalArgumentException that names it and what is accepted."
   (:require [clojure.edn :as edn]
-            [clojure.string :as string]))
+            [clojure.string :as string]
+            [org.httpkit.engine.check :as check]))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -38,19 +39,12 @@
               (str key " is not a valid option for " name ", valid options are: " (string/join " " (sort-by str valid)))))))
   options)
 
-(defn refuse
-  "Throws for a value that the option does not take; `accepted` says what it does."
-  [option accepted value]
-  (throw (IllegalArgumentException.
-          (str option " must be " accepted ", got " (pr-str value)
-               (when (some? value) (str " (" (.getName (class value)) ")"))))))
-
 (defn refuse-function
   "Throws unless the option is a function, or absent."
   [options option]
   (let [value (get options option)]
     (when-not (or (nil? value) (ifn? value))
-      (refuse option "a function" value))))
+      (check/refuse option "a function" value))))
 
 (defn- read-value [value]
   (if (string? value)
@@ -66,7 +60,7 @@
     (cond
       (nil? value) nil
       (and (int? value) (<= (long minimum) (long value) (long maximum))) (long value)
-      :else (refuse option (str "a number from " minimum " to " maximum) given))))
+      :else (check/refuse option (str "a number from " minimum " to " maximum) given))))
 
 (defn truth
   "Returns the option as true or false, or nil if it is absent or nil. It may be a string, as on a command line."
@@ -75,4 +69,4 @@
         value (read-value given)]
     (if (or (nil? value) (boolean? value))
       value
-      (refuse option "true or false" given))))
+      (check/refuse option "true or false" given))))
