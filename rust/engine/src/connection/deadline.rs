@@ -4,6 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
+
+use super::transport::{Presence, Transport};
 use super::{Connection, State};
 use crate::application::CloseCause;
 use crate::clock::now_millis;
@@ -17,6 +20,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long a client may take to answer our Close frame.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// How often a client whose socket is not read is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub(super) enum Waiting {
     LastAnswers,
     /// The application: it may take any time.
     Application,
+    /// Likewise, and nothing more is read meanwhile, so that no read tells of a client that leaves.
+    Unread,
 }
 
 impl Waiting {
@@ -52,6 +59,7 @@ impl Waiting {
             Self::Linger => LINGER,
             Self::Close => CLOSE_GRACE,
             Self::LastAnswers => LAST_ANSWERS,
+            Self::Unread => LOOK_EVERY,
             Self::Application | Self::Socket => Duration::ZERO,
         };
         after(timeout)
@@ -73,11 +81,12 @@ impl Connection {
         } else if let Some(session) = &state.session {
             match session.ending {
                 Some(_) => Waiting::LastAnswers,
-                None if session.is_open() => Waiting::Socket,
-                None => Waiting::Close,
+                None if !session.is_open() => Waiting::Close,
+                None if session.holds > 0 => Waiting::Unread,
+                None => Waiting::Socket,
             }
         } else if state.http.is_in_exchange() {
-            Waiting::Application
+            if state.reads_ahead() { Waiting::Application } else { Waiting::Unread }
         } else if state.http.is_reading_body() {
             Waiting::Body
         } else if state.http.is_mid_request() || state.exchange == 0 {
@@ -117,9 +126,22 @@ impl Connection {
                         session.holds = 0;
                     }
                 }
+                Waiting::Unread => return self.look_for_client(state),
                 Waiting::Application => {}
             }
             state.handover.want(true);
+        }
+        self.release(state);
+    }
+
+    /// Ends the connection of a client that has gone behind input that is not read. One that has only closed its side may wait for its
+    /// answer, and what a WebSocket's client sent before that is still to be delivered.
+    fn look_for_client(&self, mut state: MutexGuard<'_, State>) {
+        let presence = state.transport.as_ref().map_or(Presence::Gone, Transport::presence);
+        if presence == Presence::Gone || presence == Presence::Finished && state.needs_client() {
+            self.abort(&mut state, CloseCause::Client);
+        } else {
+            self.deadline.store(Waiting::Unread.deadline(&self.server.config.timeouts), Ordering::Relaxed);
         }
         self.release(state);
     }

@@ -83,6 +83,18 @@ impl Drop for Drive {
     }
 }
 
+impl State {
+    /// Whether the socket is read while a request waits for its answer.
+    pub(super) fn reads_ahead(&self) -> bool {
+        !self.flags.read_closed && self.input.len() < READ_AHEAD
+    }
+
+    /// Whether the exchange is over once the client has closed its side.
+    pub(super) fn needs_client(&self) -> bool {
+        self.http.is_streaming() || self.flags.watched && self.http.is_in_exchange()
+    }
+}
+
 impl Connection {
     fn drive(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, context: &mut Context<'_>) -> Poll<()> {
         let driver = state.driver;
@@ -165,7 +177,7 @@ impl Connection {
             return false;
         }
         if state.http.is_in_exchange() {
-            return !state.flags.read_closed && state.input.len() < READ_AHEAD;
+            return state.reads_ahead();
         }
         if state.session.is_some() {
             return Self::wants_frames(state);
@@ -207,12 +219,14 @@ impl Connection {
             self.end(state, CloseCause::Client);
             return;
         }
-        let gone = state.http.is_streaming() || state.http.is_in_exchange() && state.flags.watched;
-        if gone || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
+        if state.needs_client() || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
             self.abort(state, CloseCause::Client);
-        } else if !state.flags.unread_input {
+            return;
+        }
+        if !state.flags.unread_input {
             state.http.close_after_exchange();
         }
+        self.update_deadline(state, false);
     }
 
     /// Bytes have arrived, or (with no new ones) those kept back may be looked at now.

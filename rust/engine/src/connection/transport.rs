@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 #[cfg(target_os = "linux")]
 use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
@@ -18,6 +20,22 @@ pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
+
+/// What a socket knows of its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Present,
+    /// It sends no more, and may still read.
+    Finished,
+    /// It has reset the connection, or does not answer any more.
+    Gone,
+}
+
+#[cfg(target_os = "linux")]
+const FINISHED: PollFlags = PollFlags::RDHUP;
+/// Elsewhere only a read tells.
+#[cfg(not(target_os = "linux"))]
+const FINISHED: PollFlags = PollFlags::empty();
 
 impl Transport {
     /// Leaves the poller it is registered with for that of the reactor this thread has entered.
@@ -96,6 +114,26 @@ impl Transport {
         let written = if read == 0 { 0 } else { self.try_write(&piece[..read])? };
         *offset += written as u64;
         Ok(written)
+    }
+
+    /// Whether the peer is still there, however much of what it sent has not been read.
+    pub(super) fn presence(&self) -> Presence {
+        let socket = match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        };
+        let mut sockets = [PollFd::from_borrowed_fd(socket, FINISHED)];
+        if poll(&mut sockets, Some(&Timespec::default())).is_err() {
+            return Presence::Present;
+        }
+        let events = sockets[0].revents();
+        if events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+            Presence::Gone
+        } else if events.intersects(FINISHED) {
+            Presence::Finished
+        } else {
+            Presence::Present
+        }
     }
 
     /// Tells the peer that nothing more will be sent.

@@ -7,6 +7,7 @@ mod support;
 mod addresses;
 mod backpressure;
 mod deadlines;
+mod departures;
 mod drain;
 mod exchanges;
 mod framing;
