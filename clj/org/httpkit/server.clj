@@ -179,7 +179,7 @@
 
   Deadlines in milliseconds, nil or 0 for none:
     :header-timeout             - for a request's head to arrive (default 30000)
-    :body-timeout               - without any byte of a request's body (default 60000)
+    :body-timeout               - without any byte of a request's body or a WebSocket's message (default 60000)
     :write-timeout              - without the client taking any byte of the answer (default 60000)
     :keep-alive-timeout         - between two requests on a connection (default 75000)
 
@@ -189,6 +189,9 @@
                                   closed with 1013, a stream cut (default 64 MiB)
     :max-pending-total          - bytes that may wait for all clients together, likewise; beyond it each client for which more than
                                   256 KiB wait is treated so (default a quarter of the largest heap)
+    :max-received-total         - bytes that request bodies and messages which are not complete may hold together, likewise; beyond
+                                  it each of more than 256 KiB is refused with 503 or 1013 (default a quarter of the largest
+                                  heap, and never below :max-body and :max-ws)
     :slow-client                - what `send!` does when more than 256 KiB wait: :close goes on, up to :max-pending;
                                   :block waits until the client has taken most of it; :drop leaves WebSocket messages out
                                   until then and returns true (default :close)

@@ -32,7 +32,7 @@ pub trait Application: Send + Sync + 'static {
     /// `messages` calls of [`Application::message`], of which one may be late.
     fn websocket_closed(&self, _exchange: ExchangeId, _end: &SocketEnd, _messages: u32) {}
 
-    /// The engine itself answered a request that could not be dispatched (400, 413, 414, 417, 431, 501 …).
+    /// The engine itself answered a request that could not be dispatched (400, 413, 414, 417, 431, 501, 503 …).
     fn rejected(&self, status: u16);
 
     /// `accept` failed (EMFILE, ENOBUFS …); the listener backs off and tries again. At most one call a second.
@@ -177,8 +177,10 @@ pub enum SocketEndKind {
     Server = 3,
     /// The client did not take what was sent to it.
     Slow = 4,
-    /// Nothing came or went for too long.
+    /// Nothing came or went for too long, or a message did not go on.
     Idle = 5,
+    /// There was no room for the client's message.
+    Overload = 6,
 }
 
 /// Why an unfinished exchange lost its connection.

@@ -45,6 +45,9 @@ pub struct ServerConfig {
     /// Bytes that may wait for all clients together, 0 for no limit. Beyond it a client for which more than 256 KiB wait is cut
     /// likewise.
     pub max_pending_total: u64,
+    /// Bytes that bodies and messages which are not complete may hold together, 0 for no limit. Beyond it those that need more than
+    /// 256 KiB are refused (503, Close 1013).
+    pub max_received_total: u64,
     /// Milliseconds without a byte of a WebSocket's client before it is asked with a ping, and again before it is cut; 0 for never.
     pub ping_interval: u32,
     /// Value of `Server`; `None` sends none.
@@ -72,7 +75,7 @@ pub enum Listen {
 pub struct Timeouts {
     /// From the first byte of a head (or from accept) to its last.
     pub header: Duration,
-    /// Between two reads of a body.
+    /// Between two reads of a body, or of a WebSocket message.
     pub body: Duration,
     /// Without progress while output waits for the client.
     pub write: Duration,

@@ -11,6 +11,7 @@ mod connection;
 mod date;
 mod dispatch;
 mod exchange;
+mod growth;
 pub mod http1;
 mod listener;
 #[cfg(all(test, feature = "model"))]

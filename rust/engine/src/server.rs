@@ -39,6 +39,7 @@ pub(crate) struct ServerState {
     seed: u32,
     connections: AtomicUsize,
     pending: AtomicU64,
+    received: AtomicU64,
     draining: AtomicBool,
     drained: AtomicBool,
     /// A connection has ended: there is room below the cap.
@@ -87,6 +88,7 @@ impl Server {
             seed: SEED.fetch_add(1, Ordering::Relaxed),
             connections: AtomicUsize::new(0),
             pending: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             drained: AtomicBool::new(false),
             room: Notify::new(),
@@ -174,6 +176,16 @@ impl ServerState {
     /// Bytes of output that wait for clients.
     pub(crate) fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// So much more is held for bodies and messages that are not complete, or less.
+    pub(crate) fn received_changed(&self, bytes: i64) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes held for bodies and messages that are not complete.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_room(&self) -> bool {

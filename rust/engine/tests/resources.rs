@@ -1,4 +1,4 @@
-//! What clients can make the server hold or burn (docs/RELIABILITY.md, R3 to R15). Each test runs in a process of its own.
+//! What clients can make the server hold or burn (docs/RELIABILITY.md, R3 to R18). Each test runs in a process of its own.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Request, Sent, Server};
-use support::application::{head, spawn_flood};
+use support::application::{App, head, spawn_flood};
 use support::child::{Serving, alone, descriptors, is_child, processor_time, requested, resident};
 use support::client::{Client, Ending};
 use support::{Fixture, config};
@@ -175,6 +175,46 @@ fn r12_no_descriptors_left() {
     let start = Instant::now();
     assert_eq!(Client::connect(port).get("/").status, 200);
     assert!(start.elapsed() <= Duration::from_secs(1), "served again after {:?}", start.elapsed());
+}
+
+#[test]
+fn r18_no_memory_is_no_end() {
+    const NAME: &str = "r18_no_memory_is_no_end";
+    if is_child(NAME) {
+        let mut config = config();
+        config.limits.max_body = 1 << 40;
+        config.max_message = u32::MAX;
+        let app = Arc::new(App::default());
+        let server = Server::start(config, app).expect("started");
+        println!("\nport {}", server.port().unwrap());
+        let _ = std::io::stdin().read_line(&mut String::new());
+        return;
+    }
+    // One arena for all threads: what is left then depends on nothing but the body.
+    let mut serving = Serving::start(NAME, "ulimit -v 400000; export MALLOC_ARENA_MAX=1");
+    let port = u16::try_from(serving.numbers("port")[0]).unwrap();
+    let piece = vec![b'b'; MIB as usize];
+    // Nearly all of it, unless the server has ended the connection before: what it refuses it discards for a while.
+    let flood = |client: &mut Client| {
+        let _ = (0..1900).find(|_| client.stream.write_all(&piece).is_err());
+    };
+    for head in ["Content-Length: 2000000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n77359400\r\n"] {
+        let mut client = Client::connect(port);
+        let mut reader = Client::over(client.stream.try_clone().unwrap());
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{head}"));
+        let refusal = std::thread::spawn(move || reader.response().status);
+        flood(&mut client);
+        assert_eq!(refusal.join().unwrap(), 503);
+        assert_eq!(Client::connect(port).get("/a").status, 200);
+    }
+    let mut client = Client::connect(port);
+    client.upgrade("/ws");
+    let mut reader = Client::over(client.stream.try_clone().unwrap());
+    let refusal = std::thread::spawn(move || reader.frame());
+    client.send([[0x82, 0xff].as_slice(), &2_000_000_000u64.to_be_bytes(), &[0; 4]].concat());
+    flood(&mut client);
+    assert_eq!(refusal.join().unwrap(), (0x88, 1013u16.to_be_bytes().to_vec()));
+    assert_eq!(Client::connect(port).get("/a").status, 200);
 }
 
 #[test]

@@ -316,3 +316,21 @@
             (finally
               (deliver go-on true)
               (stop))))))))
+
+(deftest unfinished-bodies-and-messages
+  (let [events (ws/events)
+        handler #(if (:websocket? %)
+                   (server/as-channel % {:on-close (fn [_ status] (ws/note events status))})
+                   {:body "read"})
+        megabyte (string/join (repeat 1000000 "x"))]
+    (raw/with-server [port handler {:max-received-total 300000}]
+      (raw/with-connection [connection port]
+        (raw/write connection "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" megabyte)
+        (is (= 503 (:status (raw/read-response connection))))
+        (is (raw/ended? connection)))
+      (raw/with-connection [connection port]
+        (ws/handshake connection)
+        (raw/write connection "\u0082\u00ff\0\0\0\0\0\40\0\0\0\0\0\0" megabyte)
+        (is (= [1013 "The server has no room for the message"] (ws/read-close connection)))
+        (is (= :unknown (ws/next-event events)) "what http-kit says of 1013"))
+      (is (= 200 (:status (raw/fetch port "POST" "/" :body (subs megabyte 0 200000))))))))

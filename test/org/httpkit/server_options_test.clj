@@ -62,6 +62,8 @@
     ClassCastException ":worker-pool" {:worker-pool (delay 5)}
     IllegalArgumentException ":max-pending-total" {:max-pending-total -1}
     ArithmeticException ":max-pending-total" {:max-pending-total 1e18}
+    IllegalArgumentException ":max-received-total" {:max-received-total -1}
+    ArithmeticException ":max-received-total" {:max-received-total 1e18}
     ClassCastException ":server-header" {:server-header 5}
     IllegalArgumentException ":server-header" {:server-header "a\r\nb"}
     IllegalArgumentException "Invalid event-names:" {:event-names "x"}
@@ -103,6 +105,8 @@
     {:max-pending nil :ws-ping-interval nil :slow-client :block}
     {:max-pending-total nil}
     {:max-pending-total 5000000000}
+    {:max-received-total nil}
+    {:max-received-total 5000000000}
     {:max-pending 0 :max-pending-total 0 :ws-ping-interval 0 :slow-client :drop :max-ws 0}
     {:server-header nil}
     {:event-names {:keyword "ignored"}}

@@ -144,6 +144,13 @@
   (let [quarter (quot (.maxMemory (Runtime/getRuntime)) 4)]
     (optional options :max-pending-total (min quarter (long most-bytes)) most-bytes)))
 
+(defn- max-received-total
+  "Returns how many bytes may be held for what is not complete: it goes into the heap once it is. One request or message always fits."
+  ^long [options]
+  (let [quarter (quot (.maxMemory (Runtime/getRuntime)) 4)
+        largest (max quarter (long (:max-body options 8388608)) (long (:max-ws options 4194304)))]
+    (optional options :max-received-total (min largest (long most-bytes)) most-bytes)))
+
 (defn configuration
   "Returns everything but the address, which `org.httpkit.engine.address` adds."
   ^Configuration [options]
@@ -164,6 +171,7 @@
       (.channels (int (integer options :max-ws 4194304 0))
                  (int (optional options :max-pending 67108864))
                  (max-pending-total options)
+                 (max-received-total options)
                  (int (optional options :ws-ping-interval nil)))
       (.dispatch (int (dispatch options)) (int (in-place-budget options)))
       (.serverHeader (server-header options)))))

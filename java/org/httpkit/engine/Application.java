@@ -46,8 +46,10 @@ public abstract class Application {
     public static final int CLOSED_SERVER = 3;
     /** End of a WebSocket because more output waited for the client than may. */
     public static final int CLOSED_SLOW = 4;
-    /** End of a WebSocket because the client was silent, or did not answer pings. */
+    /** End of a WebSocket because the client was silent, did not answer pings, or left a message unfinished. */
     public static final int CLOSED_IDLE = 5;
+    /** End of a WebSocket because there was no room for the client's message. */
+    public static final int CLOSED_OVERLOAD = 6;
 
     private final ClassLoader classLoader;
 

@@ -21,7 +21,7 @@ public final class Configuration {
     private static final int KIND_TCP = 0;
     private static final int KIND_UNIX = 1;
     private static final int FIXED_LENGTH = 56;
-    private static final int CHANNELS_LENGTH = 20;
+    private static final int CHANNELS_LENGTH = 28;
 
     private int kind = KIND_TCP;
     private int flags;
@@ -43,6 +43,7 @@ public final class Configuration {
     private int maxMessage;
     private int maxPending;
     private long maxPendingTotal;
+    private long maxReceivedTotal;
     private int pingIntervalMillis;
     private byte[] address = {};
     private byte[] serverHeader;
@@ -104,13 +105,15 @@ public final class Configuration {
     }
 
     /**
-     * Sets the limits of channels: bytes of a WebSocket message, bytes that may wait for a client and for all clients together (0: any
-     * number), and milliseconds between pings (0: none are sent).
+     * Sets the limits of channels: bytes of a WebSocket message, bytes that may wait for a client and for all clients together, bytes that
+     * messages and request bodies which are not complete may hold together (0: any number), and milliseconds between pings (0: none are
+     * sent).
      */
-    public void channels(int message, int pending, long pendingTotal, int pingInterval) {
+    public void channels(int message, int pending, long pendingTotal, long receivedTotal, int pingInterval) {
         maxMessage = message;
         maxPending = pending;
         maxPendingTotal = pendingTotal;
+        maxReceivedTotal = receivedTotal;
         pingIntervalMillis = pingInterval;
     }
 
@@ -158,7 +161,8 @@ public final class Configuration {
         Wire.putInt(block, at, maxMessage);
         Wire.putInt(block, at + 4, maxPending);
         Wire.putLong(block, at + 8, maxPendingTotal);
-        Wire.putInt(block, at + 16, pingIntervalMillis);
+        Wire.putLong(block, at + 16, maxReceivedTotal);
+        Wire.putInt(block, at + 24, pingIntervalMillis);
         return block;
     }
 

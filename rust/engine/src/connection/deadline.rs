@@ -8,11 +8,12 @@ use parking_lot::MutexGuard;
 
 use super::transport::{Presence, Transport};
 use super::{Connection, State};
-use crate::application::CloseCause;
+use crate::application::{CloseCause, SocketEndKind};
 use crate::clock::now_millis;
 use crate::config::Timeouts;
 use crate::http1::Rejection;
 use crate::registry;
+use crate::websocket::CloseCode;
 
 /// How long a client that was refused may take to close its side.
 const LINGER: Duration = Duration::from_secs(1);
@@ -22,6 +23,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 /// How often a client whose socket is not read is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Why a WebSocket is closed whose client has begun a message and sends nothing more.
+const MESSAGE_TIMEOUT: &str = "The message was not received in time";
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(super) enum Waiting {
     Linger,
     /// A sign of life on a WebSocket.
     Socket,
+    /// The rest of a WebSocket's message.
+    Message,
     /// The client's Close frame, after ours.
     Close,
     /// The answers to a client that broke the protocol.
@@ -54,7 +59,7 @@ impl Waiting {
         let timeout = match self {
             Self::Idle => timeouts.keep_alive,
             Self::Head => timeouts.header,
-            Self::Body => timeouts.body,
+            Self::Body | Self::Message => timeouts.body,
             Self::Write => timeouts.write,
             Self::Linger => LINGER,
             Self::Close => CLOSE_GRACE,
@@ -83,6 +88,7 @@ impl Connection {
                 Some(_) => Waiting::LastAnswers,
                 None if !session.is_open() => Waiting::Close,
                 None if session.holds > 0 => Waiting::Unread,
+                None if session.protocol.is_mid_message() && self.bounds_message(session) => Waiting::Message,
                 None => Waiting::Socket,
             }
         } else if state.http.is_in_exchange() {
@@ -95,7 +101,12 @@ impl Connection {
             Waiting::Idle
         };
         // A head must be complete in time, however steadily its bytes drip in (slowloris); a body or a reader must only move.
-        let renews = progress && matches!(waiting, Waiting::Body | Waiting::Write);
+        let renews = progress
+            && match waiting {
+                Waiting::Body | Waiting::Write => true,
+                Waiting::Message => state.session.as_deref_mut().is_some_and(|session| std::mem::take(&mut session.heard)),
+                _ => false,
+            };
         let idle_again = waiting == Waiting::Idle && progress;
         if waiting != state.waiting || renews || idle_again {
             state.waiting = waiting;
@@ -118,6 +129,12 @@ impl Connection {
                 Waiting::Head | Waiting::Body if state.http.is_mid_request() => self.reject(&mut state, Rejection::TIMEOUT),
                 Waiting::Write => self.abort(&mut state, CloseCause::Timeout),
                 Waiting::Socket => return self.session_expired(state),
+                Waiting::Message => {
+                    let (kind, code) = (SocketEndKind::Idle, CloseCode::POLICY_VIOLATION);
+                    self.close_session(&mut state, kind, code, MESSAGE_TIMEOUT.to_owned());
+                    self.written(state);
+                    return;
+                }
                 Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Close => {
                     self.end(&mut state, CloseCause::Timeout);
                 }

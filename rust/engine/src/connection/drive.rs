@@ -253,6 +253,9 @@ impl Connection {
                 self.keep(state, driver, &input[consumed..]);
             }
         }
+        if state.http.is_reading_body() {
+            self.bound_received(state);
+        }
         self.update_deadline(state, !received.is_empty());
     }
 

@@ -35,6 +35,7 @@ impl Connection {
             let consumed = self.process_frames(state, &mut input);
             self.keep(state, driver, &input[consumed..]);
         }
+        self.bound_received(state);
         self.update_deadline(state, !received.is_empty());
     }
 

@@ -10,6 +10,7 @@ mod drive;
 mod frames;
 mod handover;
 mod outbox;
+mod received;
 mod session;
 mod transport;
 
@@ -58,6 +59,8 @@ pub(crate) struct State {
     outbox: Outbox,
     /// Bytes received and not yet consumed: a partial request, or requests behind the one in progress.
     input: Vec<u8>,
+    /// What [`State::received_change`] has told of.
+    received: usize,
     /// The number of the last request.
     exchange: u32,
     /// Its route.
@@ -141,6 +144,7 @@ impl Connection {
                     session: None,
                     outbox: Outbox::default(),
                     input: Vec::new(),
+                    received: 0,
                     exchange: 0,
                     route: Route::default(),
                     messages: 0,
@@ -266,6 +270,7 @@ impl Connection {
         let written = std::mem::take(&mut state.outbox.written);
         // Answers held back for the ones that follow wait for us, not for the client.
         let pending = if state.flags.corked { 0 } else { state.outbox.change() };
+        let received = state.received_change();
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
         let messages = state.messages;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
@@ -275,6 +280,9 @@ impl Connection {
         }
         if pending != 0 {
             self.server.pending_changed(pending);
+        }
+        if received != 0 {
+            self.server.received_changed(received);
         }
         if written > 0 {
             self.server.stats.add(Counter::BytesOut, written);

@@ -12,7 +12,7 @@ use crate::exchange::{Sent, UpgradeOptions};
 use crate::http1::{InvalidHead, ResponseStyle};
 use crate::stats::Counter;
 use crate::websocket::{CloseCode, Closed, ControlTooLong, FrameHeader, InvalidClose, MAX_CONTROL, Opcode, WebSocket};
-use crate::websocket::{State as Progress, push_frame};
+use crate::websocket::{State as Progress, Violation, push_frame};
 
 /// Why a client whose outbox is full is closed.
 const TOO_SLOW: &str = "The client does not read what is sent to it";
@@ -47,6 +47,15 @@ impl Session {
     /// Messages can be sent.
     pub(super) fn is_open(&self) -> bool {
         self.protocol.state() == Progress::Open || self.ending.is_some()
+    }
+}
+
+/// What ended a WebSocket whose client's last word is this.
+fn kind(closed: &Closed) -> SocketEndKind {
+    match closed.violation {
+        None => SocketEndKind::Client,
+        Some(Violation::NoRoom) => SocketEndKind::Overload,
+        Some(_) => SocketEndKind::Violation,
     }
 }
 
@@ -178,8 +187,7 @@ impl Connection {
         state.flags.linger_wanted |= closed.violation.is_some();
         state.http.close();
         if !session.told {
-            let kind = if closed.violation.is_some() { SocketEndKind::Violation } else { SocketEndKind::Client };
-            let end = SocketEnd { kind, code: closed.code.0, reason: closed.reason };
+            let end = SocketEnd { kind: kind(&closed), code: closed.code.0, reason: closed.reason };
             let (id, messages) = (ExchangeId { connection: self.id, exchange: state.exchange }, state.messages);
             MutexGuard::unlocked(state, || self.server.application.websocket_closed(id, &end, messages));
         }
@@ -201,7 +209,7 @@ impl Connection {
             return;
         }
         if let Some(closed) = session.ending {
-            let (kind, code) = (SocketEndKind::Violation, closed.code.0);
+            let (kind, code) = (kind(&closed), closed.code.0);
             state.notices.socket_end = Some(Box::new(SocketEnd { kind, code, reason: closed.reason }));
             return;
         }
@@ -224,6 +232,13 @@ impl Connection {
         session.heard = false;
         session.spoke = false;
         if session.idle_millis > 0 { session.idle_millis } else { self.server.config.ping_interval }
+    }
+
+    /// Whether a message that does not go on has a deadline of its own: not where silence has an earlier one.
+    pub(super) fn bounds_message(&self, session: &Session) -> bool {
+        let silence = if session.idle_millis > 0 { session.idle_millis } else { self.server.config.ping_interval };
+        let limit = self.server.config.timeouts.body.as_millis();
+        limit > 0 && (silence == 0 || limit <= u128::from(silence))
     }
 
     /// The deadline of an open WebSocket has passed: it is closed for being idle, or asked whether it is still there.

@@ -2,9 +2,11 @@
 //! nothing else for a line end. Extensions are skipped, trailers checked and dropped: a trailer that became a header would let
 //! a client forge what a proxy has verified.
 
+use super::body::LEAST;
 use super::machine::Limits;
 use super::rejection::Rejection;
 use super::request_head::{is_field_value_byte, is_token_byte};
+use crate::growth::reserve;
 
 /// Bytes of chunk extensions allowed in one body: they carry nothing a server uses (hyper allows the same 16 KiB).
 const MAX_EXTENSIONS: u32 = 16 * 1024;
@@ -63,6 +65,9 @@ impl Chunked {
             if self.state == State::Data {
                 // A chunk's size was checked against the limit when it was read, so it fits a usize of any machine.
                 let take = (self.size as usize).min(input.len() - position);
+                if !reserve(body, take, LEAST, usize::try_from(limits.max_body).unwrap_or(usize::MAX)) {
+                    return Err(Rejection::NO_ROOM);
+                }
                 body.extend_from_slice(&input[position..position + take]);
                 position += take;
                 self.size -= take as u64;

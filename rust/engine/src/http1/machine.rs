@@ -244,6 +244,15 @@ impl Http1 {
         matches!(self.phase, Phase::Body(_))
     }
 
+    /// Bytes of memory held for a request that is not complete.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.phase {
+            Phase::Body(incoming) => incoming.collected.head.capacity() + incoming.collected.body.capacity(),
+            Phase::Head | Phase::Exchange | Phase::Upgraded | Phase::Closed => 0,
+        }
+    }
+
     /// True while a request waits for its answer, or for the rest of it.
     #[must_use]
     pub fn is_in_exchange(&self) -> bool {

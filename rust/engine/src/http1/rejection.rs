@@ -3,7 +3,7 @@
 /// A request the core refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// The status of the one answer: 400, 408, 413, 414, 417, 431 or 501.
+    /// The status of the one answer: 400, 408, 413, 414, 417, 431, 501 or 503.
     pub status: u16,
     /// A plain text that says which rule was broken. Never echoes what the client sent.
     pub reason: &'static str,
@@ -28,6 +28,8 @@ impl Rejection {
     pub(super) const BARE_LF: Self = Self::bad("Expected CR before LF");
     pub(super) const BARE_CR: Self = Self::bad("Expected LF after CR");
 
+    /// The body does not fit into the memory there is, or into what all clients together may hold (RFC 9110 section 15.6.4).
+    pub const NO_ROOM: Self = Self::new(503, "the server has no room for the request body");
     /// The client took too long to send a request it had begun (RFC 9110 section 15.5.9).
     pub const TIMEOUT: Self = Self::new(408, "request was not received in time");
 }

@@ -17,6 +17,8 @@ impl CloseCode {
     pub const ABNORMAL: Self = Self(1006);
     /// Text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
+    /// A rule of the server's own was broken.
+    pub const POLICY_VIOLATION: Self = Self(1008);
     /// A message above the limit.
     pub const TOO_BIG: Self = Self(1009);
     /// The server met a condition it did not expect.

@@ -11,6 +11,7 @@ use super::mask::unmask;
 use super::opcode::Opcode;
 use super::utf8::Utf8;
 use super::violation::Violation;
+use crate::growth::reserve;
 
 /// Reads the frames of one connection.
 #[derive(Debug)]
@@ -113,6 +114,12 @@ impl Decoder {
     #[must_use]
     pub fn held(&self) -> usize {
         self.collected.as_ref().map_or(0, |collected| collected.message.capacity() + collected.control.capacity())
+    }
+
+    /// True while a frame or a message is not complete.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.kind.is_some() || !matches!(self.phase, Phase::Head { length: 0, .. })
     }
 
     fn end(&mut self) {
@@ -241,11 +248,10 @@ impl Decoder {
         if self.kind == Some(Kind::Text) && !utf8.push(piece) {
             return Err(Violation::Utf8);
         }
-        let needed = message.len() + piece.len();
-        if needed > message.capacity() {
-            // Twice what has come, unless the end is known: the head was checked against the limit, so all of this fits a usize.
-            let most = if head.is_final { message.len() + (head.length - received) as usize } else { self.max_message as usize };
-            message.reserve_exact(needed.saturating_mul(2).min(most) - message.len());
+        // Where the end is known; the head was checked against the limit, so all of this fits a usize.
+        let most = if head.is_final { message.len() + (head.length - received) as usize } else { self.max_message as usize };
+        if !reserve(message, piece.len(), 0, most) {
+            return Err(Violation::NoRoom);
         }
         message.extend_from_slice(piece);
         Ok(())

@@ -100,6 +100,12 @@ impl WebSocket {
         self.state
     }
 
+    /// True while a frame or a message is not complete.
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.decoder.is_mid_message()
+    }
+
     /// Bytes of memory held for messages that are not complete.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -38,6 +38,8 @@ pub enum Violation {
         /// The length of the message so far, this frame included.
         got: u64,
     },
+    /// A message for which there is no memory: the server's fault, but its end is the same.
+    NoRoom,
 }
 
 impl Violation {
@@ -47,6 +49,7 @@ impl Violation {
         match self {
             Self::Utf8 => CloseCode::INVALID_PAYLOAD,
             Self::TooBig { .. } => CloseCode::TOO_BIG,
+            Self::NoRoom => CloseCode::TRY_AGAIN_LATER,
             _ => CloseCode::PROTOCOL_ERROR,
         }
     }
@@ -67,6 +70,7 @@ impl fmt::Display for Violation {
             Self::HalfCloseCode => "Invalid one-byte websocket close payload",
             Self::CloseCode(code) => return write!(formatter, "Invalid websocket close status: {code}"),
             Self::Utf8 => "Invalid UTF-8 websocket payload",
+            Self::NoRoom => "no memory for a websocket message",
             Self::TooBig { max, got } => return write!(formatter, "Max payload length {max}, got: {got}"),
         })
     }

@@ -16,5 +16,6 @@ mod listening;
 mod pipelining;
 mod refusals;
 mod slow_clients;
+mod unfinished;
 mod websocket;
 mod websocket_end;

@@ -12,7 +12,7 @@
 //! | 28, 32 | u32 | longest line, largest head |
 //! | 36, 40, 44, 48 | u32 | header, body, write and keep-alive timeout in milliseconds (0: none) |
 //! | 52 | u32 | budget of a call in place in microseconds |
-//! | 56 | | u16 length, IP literal or path; u16 length, Server header (0xFFFF: none); u16 count of trusted proxies, each u16 length, text; u32 largest WebSocket message, u32 most output that may wait for a client in bytes (0: any), u64 for all clients together (0: any), u32 ping interval in milliseconds (0: none) |
+//! | 56 | | u16 length, IP literal or path; u16 length, Server header (0xFFFF: none); u16 count of trusted proxies, each u16 length, text; u32 largest WebSocket message, u32 most output that may wait for a client in bytes (0: any), u64 for all clients together (0: any), u64 most that bodies and messages which are not complete may hold (0: any), u32 ping interval in milliseconds (0: none) |
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub(crate) fn read_configuration(block: &[u8]) -> Result<ServerConfig, Malformed
     let server_header = server_header(&mut reader)?;
     let trusted_proxies = trusted_proxies(&mut reader)?;
     let (max_message, max_pending) = (reader.u32()?, reader.u32()?);
-    let (max_pending_total, ping_interval) = (reader.u64()?, reader.u32()?);
+    let (max_pending_total, max_received_total, ping_interval) = (reader.u64()?, reader.u64()?, reader.u32()?);
     if !reader.rest().is_empty() {
         return Err(Malformed("block is longer than its parts"));
     }
@@ -85,6 +85,7 @@ pub(crate) fn read_configuration(block: &[u8]) -> Result<ServerConfig, Malformed
         max_message,
         max_pending,
         max_pending_total,
+        max_received_total,
         ping_interval,
         server_header,
     })
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(server.server_header.as_deref(), Some(&b"http-kit"[..]));
         assert!(server.trusted_proxies.is_empty());
         assert_eq!((server.max_message, server.max_pending), (4_194_304, 67_108_864));
-        assert_eq!((server.max_pending_total, server.ping_interval), (1_073_741_824, 0));
+        assert_eq!((server.max_pending_total, server.max_received_total, server.ping_interval), (1_073_741_824, 536_870_912, 0));
     }
 
     #[test]
@@ -174,7 +175,8 @@ mod tests {
         assert_eq!(server.server_header, None);
         assert_eq!(server.trusted_proxies, ["10.0.0.0/8", "::1"].map(|text| text.parse().ok().unwrap()));
         assert_eq!((server.max_message, server.max_pending), (65536, u32::MAX));
-        assert_eq!((server.max_pending_total, server.ping_interval), (5_000_000_001, 30000));
+        assert_eq!((server.max_pending_total, server.max_received_total), (5_000_000_001, 5_000_000_002));
+        assert_eq!(server.ping_interval, 30000);
     }
 
     #[test]
@@ -201,8 +203,8 @@ mod tests {
     #[test]
     fn a_line_break_in_the_server_header_is_refused() {
         let mut bytes = vector("config-tcp");
-        // Behind it: the count of proxies, and four numbers.
-        let end_of_header = bytes.len() - 23;
+        // Behind it: the count of proxies, and five numbers.
+        let end_of_header = bytes.len() - 31;
         bytes[end_of_header] = b'\n';
         assert_eq!(read_configuration(&bytes).err(), Some(Malformed("Invalid character in HTTP header value")));
     }

@@ -1,0 +1,40 @@
+//! What bodies and messages that are not complete hold: for each there is a limit of its own, and one for all clients of a server
+//! together. What arrives in one read is not kept here, and costs nothing.
+
+use super::outbox::WINDOW;
+use super::{Connection, State};
+use crate::application::SocketEndKind;
+use crate::http1::Rejection;
+use crate::websocket::CloseCode;
+
+/// Why a message that would need more memory than there is is refused.
+pub(super) const NO_ROOM: &str = "The server has no room for the message";
+
+impl State {
+    /// Bytes of memory held for what is not complete.
+    fn received(&self) -> usize {
+        self.http.held() + self.session.as_deref().map_or(0, |session| session.protocol.held())
+    }
+
+    /// By how much that has changed since this was last asked.
+    pub(super) fn received_change(&mut self) -> i64 {
+        let held = self.received();
+        let before = std::mem::replace(&mut self.received, held);
+        held as i64 - before as i64
+    }
+}
+
+impl Connection {
+    /// Refuses the body or message of a client that holds more than the window while all together hold too much.
+    pub(super) fn bound_received(&self, state: &mut State) {
+        let (held, most) = (state.received(), self.server.config.max_received_total);
+        if most == 0 || held <= WINDOW || self.server.received() + held.saturating_sub(state.received) as u64 <= most {
+            return;
+        }
+        if state.session.is_some() {
+            self.close_session(state, SocketEndKind::Overload, CloseCode::TRY_AGAIN_LATER, NO_ROOM.to_owned());
+        } else {
+            self.reject(state, Rejection::NO_ROOM);
+        }
+    }
+}
