@@ -180,9 +180,10 @@ impl Connection {
         }
         if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
             state.http.close_after_exchange();
-        } else {
+        } else if !state.http.is_closed() {
             self.end(&mut state, CloseCause::Server);
         }
+        // Else its last word may not be written yet, or not be read: its task, or its deadline, ends it.
         self.release(state);
     }
 

@@ -161,6 +161,21 @@ fn a_server_that_drains_says_so_and_waits_for_the_answer() {
 }
 
 #[test]
+fn a_server_that_drains_leaves_a_closing_handshake_its_reply() {
+    let fixture = Fixture::new();
+    let mut client = fixture.open_websocket("/ws");
+    client.send_frame(CLOSE, &close(1000, "block"));
+    // The application hears of it before the reply is written.
+    fixture.app.wait("the end", |log| log.ends.len() == 1);
+    fixture.server.drain();
+    fixture.app.release(1);
+    assert_eq!(client.frame(), (CLOSE, close(1000, "block")));
+    assert_eq!(client.ending(), Ending::Closed);
+    let log = fixture.app.wait("the last connection", |log| log.drained == 1);
+    assert_eq!((log.ends.len(), log.ends[0].1.kind), (1, SocketEndKind::Client));
+}
+
+#[test]
 fn a_server_that_closes_cuts_what_is_left() {
     let fixture = Fixture::new();
     let mut client = fixture.open_websocket("/ws");

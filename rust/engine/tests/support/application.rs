@@ -249,6 +249,9 @@ impl Application for App {
             log.ends.push((exchange, end.clone()));
             log.ends_before_closes += usize::from(is_connected);
         });
+        if end.reason == "block" {
+            self.wait("a release", |log| log.released.contains(&1));
+        }
     }
 
     fn rejected(&self, status: u16) {
