@@ -22,6 +22,7 @@ mod registry;
 mod remote_address;
 mod runtime;
 mod server;
+mod socket_file;
 mod stats;
 mod sync;
 pub mod websocket;

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use crate::connection::{Connection, Drive, Transport};
 use crate::remote_address::Address;
 use crate::runtime::{self, Place};
 use crate::server::ServerState;
+use crate::socket_file::SocketFile;
 
 /// The pause after EMFILE and its like: descriptors come back when connections end, not by asking again at once.
 const BACK_OFF: Duration = Duration::from_millis(75);
@@ -39,7 +39,7 @@ struct Inner {
 #[derive(Debug)]
 enum ListenSocket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 impl Listener {
@@ -51,20 +51,22 @@ impl Listener {
                 let port = listener.local_addr()?.port();
                 (ListenSocket::Tcp(listener), Some(port))
             }
-            Listen::Unix(path) => (ListenSocket::Unix(UnixListener::from_std(bind_unix(config, path)?.into())?), None),
+            Listen::Unix(path) => {
+                let (socket, file) = SocketFile::bind(path)?;
+                (ListenSocket::Unix(UnixListener::from_std(finish(config, socket)?.into())?, file), None)
+            }
         };
         Ok((Self { inner: Mutex::new(Inner { socket: Some(socket), waker: None }) }, port))
     }
 
     /// Closes the socket. Idempotent.
-    pub(crate) fn close(&self, listen: &Listen) {
+    pub(crate) fn close(&self) {
         let (socket, waker) = {
             let mut inner = self.inner.lock();
             (inner.socket.take(), inner.waker.take())
         };
-        if let (Some(ListenSocket::Unix(_)), Listen::Unix(path)) = (&socket, listen) {
-            // The file outlives the socket; the next start would find it in its way.
-            let _ = std::fs::remove_file(path);
+        if let Some(ListenSocket::Unix(_, Some(file))) = &socket {
+            file.remove();
         }
         drop(socket);
         if let Some(waker) = waker {
@@ -80,7 +82,7 @@ impl Listener {
             Some(ListenSocket::Tcp(listener)) => {
                 listener.poll_accept(context).map_ok(|(stream, peer)| (Transport::Tcp(stream), Address::from(peer)))
             }
-            Some(ListenSocket::Unix(listener)) => {
+            Some(ListenSocket::Unix(listener, _)) => {
                 listener.poll_accept(context).map_ok(|(stream, _)| (Transport::Unix(stream), Address::Unix))
             }
         };
@@ -118,12 +120,6 @@ fn listen_on(config: &ServerConfig, socket: Socket, address: SocketAddr) -> io::
     }
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6))?;
     socket.bind(&address.into())?;
-    finish(config, socket)
-}
-
-fn bind_unix(config: &ServerConfig, path: &Path) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&socket2::SockAddr::unix(path)?)?;
     finish(config, socket)
 }
 

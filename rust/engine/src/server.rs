@@ -119,7 +119,7 @@ impl Server {
     /// [`Application::drained`] once none is left.
     pub fn drain(&self) {
         self.state.draining.store(true, Ordering::SeqCst);
-        self.state.listener.close(&self.state.config.listen);
+        self.state.listener.close();
         for connection in self.connections() {
             connection.drain();
         }

@@ -2,8 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use httpkit_engine::{Exchange, Listen, Sent, Server, with_exchange};
@@ -92,6 +92,70 @@ fn a_unix_socket_is_removed_with_its_server() {
         assert!(!path.exists());
         fixture.app.wait("the end of the connection", |log| log.drained == 1);
     }
+}
+
+fn socket_path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("httpkit-engine-{}-{name}.socket", std::process::id()))
+}
+
+fn status_line(path: &Path) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /close HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut output = String::new();
+    stream.read_to_string(&mut output).unwrap();
+    output.lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_server_does_not_remove_the_socket_of_its_successor() {
+    let path = socket_path("successor");
+    let old = Fixture::with(|config| config.listen = Listen::Unix(path.clone()));
+    std::fs::remove_file(&path).unwrap();
+    let new = Fixture::with(|config| config.listen = Listen::Unix(path.clone()));
+    old.server.close();
+    assert_eq!(status_line(&path), "HTTP/1.1 200 OK");
+    new.server.close();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_socket_whose_server_was_killed_is_in_nobodys_way() {
+    let path = socket_path("stale");
+    // The file stays behind.
+    drop(UnixListener::bind(&path).unwrap());
+    let fixture = Fixture::with(|config| config.listen = Listen::Unix(path.clone()));
+    assert_eq!(status_line(&path), "HTTP/1.1 200 OK");
+    fixture.server.close();
+    assert!(!path.exists());
+}
+
+#[test]
+fn what_is_not_a_dead_socket_is_left_alone() {
+    let start = |path: &Path| {
+        let mut config = config();
+        config.listen = Listen::Unix(path.to_owned());
+        Server::start(config, Arc::new(App::default())).map_err(|error| error.source.kind()).map(drop)
+    };
+    let path = socket_path("not-dead");
+    let listener = UnixListener::bind(&path).unwrap();
+    assert_eq!(start(&path), Err(ErrorKind::AddrInUse));
+    assert!(UnixStream::connect(&path).is_ok());
+    let link = socket_path("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    drop(listener);
+    assert_eq!(start(&link), Err(ErrorKind::AddrInUse));
+    std::fs::remove_file(&link).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let datagrams = UnixDatagram::bind(&path).unwrap();
+    assert_eq!(start(&path), Err(ErrorKind::AddrInUse));
+    assert!(path.exists());
+    drop(datagrams);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "precious").unwrap();
+    assert_eq!(start(&path), Err(ErrorKind::AddrInUse));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
