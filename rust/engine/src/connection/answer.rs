@@ -13,6 +13,9 @@ use crate::http1::{Framed, InvalidHead, Next, ResponseStyle};
 use crate::remote_address::Address;
 use crate::{date, dispatch};
 
+/// Up to this length an answer leaves at once: it is about the initial window of a TCP connection (RFC 6928).
+const LONG_ANSWER: u64 = 16 * 1024;
+
 impl Connection {
     /// The state, if that exchange waits for an answer of which nothing has been sent.
     pub(super) fn unanswered(&self, number: u32) -> Option<MutexGuard<'_, State>> {
@@ -78,7 +81,9 @@ impl Connection {
         let date = date::now();
         let style = self.style(&date);
         let out = state.outbox.buffer();
-        state.http.answer(out, head.status, head.headers, length, head.declared_length, style)
+        let has_body = state.http.answer(out, head.status, head.headers, length, head.declared_length, style)?;
+        state.flags.long_answer |= has_body && length > LONG_ANSWER;
+        Ok(has_body)
     }
 
     pub(crate) fn start<'h, H>(&self, number: u32, head: ResponseHead<H>) -> Result<Sent, InvalidHead>
@@ -97,6 +102,7 @@ impl Connection {
         let style = self.style(&date);
         let out = state.outbox.buffer();
         state.http.start(out, head.status, head.headers, head.declared_length, style)?;
+        state.flags.long_answer = true;
         Ok(self.written(guard))
     }
 

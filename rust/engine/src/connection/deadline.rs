@@ -17,6 +17,8 @@ use crate::websocket::CloseCode;
 
 /// How long a client that was refused may take to close its side.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a client may take to read an answer after which the connection closes, before what it sends is missed.
+const READING: Duration = Duration::from_secs(5);
 /// How long the answers to the messages of a client that then broke the protocol are waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// How long a client may take to answer our Close frame.
@@ -39,6 +41,8 @@ pub(super) enum Waiting {
     Write,
     /// The client's close.
     Linger,
+    /// The client's close, after an answer that it may still be reading.
+    Reader,
     /// A sign of life on a WebSocket.
     Socket,
     /// The rest of a WebSocket's message.
@@ -62,6 +66,7 @@ impl Waiting {
             Self::Body | Self::Message => timeouts.body,
             Self::Write => timeouts.write,
             Self::Linger => LINGER,
+            Self::Reader => READING,
             Self::Close => CLOSE_GRACE,
             Self::LastAnswers => LAST_ANSWERS,
             Self::Unread => LOOK_EVERY,
@@ -82,7 +87,8 @@ impl Connection {
         let waiting = if !state.outbox.is_empty() {
             Waiting::Write
         } else if state.flags.lingering {
-            Waiting::Linger
+            // Whoever stops the server waits as well.
+            if state.flags.long_answer && !self.server.is_draining() { Waiting::Reader } else { Waiting::Linger }
         } else if let Some(session) = &state.session {
             match session.ending {
                 Some(_) => Waiting::LastAnswers,
@@ -135,7 +141,7 @@ impl Connection {
                     self.written(state);
                     return;
                 }
-                Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Close => {
+                Waiting::Idle | Waiting::Head | Waiting::Body | Waiting::Linger | Waiting::Reader | Waiting::Close => {
                     self.end(&mut state, CloseCause::Timeout);
                 }
                 Waiting::LastAnswers => {

@@ -145,24 +145,24 @@ impl Connection {
         if state.session.is_some() {
             return false;
         }
+        let idle = !state.http.is_in_exchange() && !state.flags.unread_input;
+        // `drain` found an answer on its way here, and left the end to us.
+        if idle && self.server.is_draining() && !state.http.is_mid_request() {
+            state.http.close();
+        }
         if state.http.is_closed() && !state.flags.lingering {
-            if !state.flags.linger_wanted {
+            let may_send = (state.flags.linger_wanted || state.flags.long_answer) && !state.flags.read_closed;
+            if !may_send {
                 self.end(state, CloseCause::Server);
                 return true;
             }
-            // RFC 9112 section 9.6: closing with unread input would reset the connection and destroy the answer on its way.
+            // RFC 9112 section 9.6: closing with input unread or yet to come would reset the connection and destroy the answer on its way.
             state.flags.lingering = true;
             state.input = Vec::new();
             if let Some(transport) = &state.transport {
                 transport.shutdown_write();
             }
             self.update_deadline(state, true);
-        }
-        let idle = !state.http.is_in_exchange() && !state.flags.unread_input;
-        // `drain` found an answer on its way here, and left the end to us.
-        if idle && self.server.is_draining() && !state.http.is_mid_request() && !state.http.is_closed() {
-            self.end(state, CloseCause::Server);
-            return true;
         }
         if state.flags.read_closed && idle {
             self.end(state, CloseCause::Client);

@@ -101,6 +101,8 @@ struct Flags {
     lingering: bool,
     /// Close with a linger: the client may still be sending what will not be read.
     linger_wanted: bool,
+    /// An answer may still be on its way when all of it is written: close with a linger, for what its reader may send.
+    long_answer: bool,
 }
 
 /// What the application must be told once the lock is free.
@@ -182,8 +184,10 @@ impl Connection {
             state.http.close_after_exchange();
         } else if !state.http.is_closed() {
             self.end(&mut state, CloseCause::Server);
+        } else if state.flags.lingering {
+            self.update_deadline(&mut state, false);
         }
-        // Else its last word may not be written yet, or not be read: its task, or its deadline, ends it.
+        // Else its last word is not written yet: its task ends it.
         self.release(state);
     }
 

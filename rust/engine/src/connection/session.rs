@@ -96,6 +96,7 @@ impl Connection {
             pinged: false,
             idle_millis: options.idle_millis,
         }));
+        state.flags.long_answer = false;
         state.handover.want(state.flags.unread_input);
         Ok(self.written(guard))
     }

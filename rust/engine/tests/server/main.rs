@@ -12,6 +12,7 @@ mod drain;
 mod exchanges;
 mod framing;
 mod keep_alive;
+mod lingering;
 mod listening;
 mod pipelining;
 mod refusals;

@@ -1,0 +1,89 @@
+//! The close after an answer (RFC 9112 section 9.6): a client that is still reading may send what nobody wants, and loses nothing.
+
+use httpkit_engine::Counter;
+
+use crate::support::client::{Client, Ending};
+use crate::support::{Fixture, eventually};
+
+/// Reads as little as makes the server write all of it.
+fn take_until_written(fixture: &Fixture, client: &mut Client, length: usize) -> usize {
+    let mut taken = 0;
+    while fixture.server.stats()[Counter::BytesOut as usize] < length as u64 {
+        taken += client.take(1000).len();
+    }
+    taken
+}
+
+fn send_late(client: &mut Client) {
+    for _ in 0..3 {
+        client.send("\r\n");
+    }
+}
+
+#[test]
+fn a_late_byte_does_not_destroy_an_answer() {
+    let length = 2_000_000;
+    for (path, least) in
+        [("/big/2000000", length), ("/file/2000000", length), ("/source/2000000", length), ("/stream/200000", length)]
+    {
+        let fixture = Fixture::new();
+        let mut client = fixture.connect();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        let head = client.head();
+        assert_eq!(head.header("connection"), Some("Close"));
+        let taken = take_until_written(&fixture, &mut client, least);
+        send_late(&mut client);
+        let mut rest = Vec::new();
+        assert_eq!(client.rest(&mut rest), Ending::Closed, "{path}");
+        assert!(taken + rest.len() >= least, "{path}: {} of {least}", taken + rest.len());
+        assert!(head.header("content-length").is_some() || rest.ends_with(b"\r\n0\r\n\r\n"), "{path}");
+        drop(client);
+        eventually("the end of the connection", || fixture.server.gauges()[0] == 0);
+    }
+}
+
+#[test]
+fn nor_one_that_a_drain_finds_on_its_way() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /big/30000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    fixture.server.drain();
+    let taken = take_until_written(&fixture, &mut client, 30_000_000);
+    send_late(&mut client);
+    let mut rest = Vec::new();
+    assert_eq!(client.rest(&mut rest), Ending::Closed);
+    assert_eq!(taken + rest.len(), 30_000_000);
+    drop(client);
+    fixture.app.wait("the last connection", |log| log.drained == 1);
+}
+
+#[test]
+fn a_short_answer_waits_for_nobody_and_no_client_is_waited_for_for_ever() {
+    let fixture = Fixture::new();
+    let open = || fixture.server.gauges()[0];
+    let mut short = fixture.connect();
+    short.send("GET /close HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(short.response().text(), "/close");
+    assert_eq!(short.ending(), Ending::Closed);
+    // A socket that lingered would take it.
+    short.send("\r\n");
+    short.wait_for_reset();
+    eventually("the end of the short one", || open() == 0);
+    let mut long = fixture.connect();
+    long.send("GET /big/100000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(long.response().body.len(), 100_000);
+    assert_eq!(long.ending(), Ending::Closed);
+    eventually("the end of the long one", || open() == 0);
+}
+
+#[test]
+fn a_client_that_has_closed_its_side_is_not_waited_for() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /big/100000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    client.finish();
+    assert_eq!(client.response().body.len(), 100_000);
+    assert_eq!(client.ending(), Ending::Closed);
+    eventually("the end", || fixture.server.gauges()[0] == 0);
+}
