@@ -311,7 +311,16 @@
             (raw/write connection (raw/request "GET" "/"))
             (raw/await-value opened)
             (leave connection)
-            (is (= :client-close (raw/await-value closed)))))))))
+            (is (= :client-close (raw/await-value closed)))))))
+    (testing "whether anybody asked to hear of it or not"
+      (let [opened (promise)]
+        (raw/with-server [port #(server/as-channel % {:on-open (partial deliver opened)}) {:dispatch dispatch}]
+          (raw/with-connection [connection port]
+            (raw/write connection (raw/request "GET" "/"))
+            (let [channel (raw/await-value opened)]
+              (leave connection)
+              (is (raw/await-true #(not (server/open? channel))))
+              (is (false? (server/send! channel "late"))))))))))
 
 (deftest a-stream-for-an-old-client
   (raw/with-server [port (fn [request] (server/as-channel request {:on-open (fn [ch]
