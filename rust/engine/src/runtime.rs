@@ -18,7 +18,7 @@ use crate::dispatch;
 /// Handlers written in Clojure run on these threads: the JVM's own default for a thread's stack is 1 MiB.
 const STACK_SIZE: usize = 2 * 1024 * 1024;
 /// The sweeper looks this often at least, and more often for servers with short timeouts.
-const LONGEST_TICK: Duration = Duration::from_millis(500);
+pub(crate) const LONGEST_TICK: Duration = Duration::from_millis(500);
 
 /// What to call as a thread starts and as it ends.
 type Hooks = (fn(), fn());

@@ -13,6 +13,7 @@ use crate::clock::now_millis;
 use crate::config::Timeouts;
 use crate::http1::Rejection;
 use crate::registry;
+use crate::runtime::LONGEST_TICK;
 use crate::websocket::CloseCode;
 
 /// How long a client that was refused may take to close its side.
@@ -21,8 +22,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const READING: Duration = Duration::from_secs(5);
 /// How long the answers to the messages of a client that then broke the protocol are waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// How long a client may take to answer our Close frame.
-const CLOSE_GRACE: Duration = Duration::from_secs(5);
+/// How long a client may take to answer our Close frame: with the sweeper's pause less than 5 seconds.
+const CLOSE_GRACE: Duration = Duration::from_millis(4900).saturating_sub(LONGEST_TICK);
 /// How often a client whose socket is not read is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Why a WebSocket is closed whose client has begun a message and sends nothing more.
