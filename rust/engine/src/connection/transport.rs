@@ -33,9 +33,13 @@ pub(super) enum Presence {
 
 #[cfg(target_os = "linux")]
 const FINISHED: PollFlags = PollFlags::RDHUP;
-/// Elsewhere only a read tells.
+#[cfg(target_os = "linux")]
+const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
+/// Elsewhere only a read tells, and `HUP` may mean no more than that the peer sends no more.
 #[cfg(not(target_os = "linux"))]
 const FINISHED: PollFlags = PollFlags::empty();
+#[cfg(not(target_os = "linux"))]
+const GONE: PollFlags = PollFlags::ERR;
 
 impl Transport {
     /// Leaves the poller it is registered with for that of the reactor this thread has entered.
@@ -127,7 +131,7 @@ impl Transport {
             return Presence::Present;
         }
         let events = sockets[0].revents();
-        if events.intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL) {
+        if events.intersects(GONE) {
             Presence::Gone
         } else if events.intersects(FINISHED) {
             Presence::Finished
