@@ -72,9 +72,8 @@ public final class Dispatcher {
         admit();
         try {
             executor.execute(running == null ? handlers : (ServerTask) () -> runBounded(handlers));
-        } catch (RejectedExecutionException rejection) {
-            dismiss();
-            throw rejection;
+        } catch (Throwable failure) {
+            throw dismissed(failure);
         }
     }
 
@@ -98,9 +97,8 @@ public final class Dispatcher {
         admit();
         try {
             executor.execute(mode == Configuration.DISPATCH_POOL ? handler::getAsLong : () -> run(route, handler));
-        } catch (RejectedExecutionException rejection) {
-            dismiss();
-            throw rejection;
+        } catch (Throwable failure) {
+            throw dismissed(failure);
         }
     }
 
@@ -134,9 +132,16 @@ public final class Dispatcher {
         }
     }
 
-    private void dismiss() {
+    /**
+     * Takes an admission back. Returns the rejection to throw: a pool that finds no thread to start throws an OutOfMemoryError, "unable to
+     * create native thread", and has not taken the task either.
+     */
+    private RejectedExecutionException dismissed(Throwable failure) {
         if (admitted != null) {
             admitted.release();
         }
+        return failure instanceof RejectedExecutionException
+            ? (RejectedExecutionException) failure
+            : new RejectedExecutionException("The pool failed", failure);
     }
 }
