@@ -1,6 +1,7 @@
 (ns httpkit-rs.barred
   "Threads that cannot be started while an atom says so: what a JVM meets on a machine that has no more to give."
-  (:import (java.util.concurrent ThreadFactory)))
+  (:import (java.lang.reflect Constructor Method)
+           (java.util.concurrent ThreadFactory)))
 
 (set! *warn-on-reflection* true)
 
@@ -15,3 +16,29 @@
       (doto (Thread. task)
         (.setDaemon true)
         (.setUncaughtExceptionHandler (reify Thread$UncaughtExceptionHandler (uncaughtException [_ _ _])))))))
+
+(def ^:private overflow-class
+  (delay (Class/forName "org.httpkit.server.Overflow")))
+
+(defn- call [overflow method & arguments]
+  (let [^Method found (first (filter #(= method (.getName ^Method %)) (.getDeclaredMethods ^Class @overflow-class)))]
+    (.setAccessible found true)
+    (.invoke found overflow (to-array arguments))))
+
+(defn overflow
+  "Returns an `Overflow` with threads of the factory."
+  [barred?]
+  (.newInstance (doto ^Constructor (.getDeclaredConstructor ^Class @overflow-class (into-array Class [ThreadFactory]))
+                  (.setAccessible true))
+                (object-array [(factory barred?)])))
+
+(defn execute [overflow f]
+  (call overflow "execute" f))
+
+(defn serve
+  "Has a thread do what `server-loop` does; returns a future of its end."
+  [overflow]
+  (future (call overflow "serve")))
+
+(defn stop [overflow]
+  (call overflow "stop"))

@@ -23,9 +23,15 @@ public final class GrowingPool extends ThreadPoolExecutor {
     public GrowingPool(int minimum, int maximum, int queueSize, ThreadFactory factory) {
         super(minimum, maximum, KEEP_ALIVE_SECONDS, TimeUnit.SECONDS, new LastResortQueue(queueSize), factory, GrowingPool::queue);
         setThreadFactory(worker -> factory.newThread(() -> {
-            worker.run();
-            ended.getAndIncrement();
-            executeWaiting();
+            try {
+                worker.run();
+            } finally {
+                ended.getAndIncrement();
+                do {
+                    executeWaiting();
+                    // The last thread that can be had sees to all that waits.
+                } while (getPoolSize() == 0 && !isShutdown() && !getQueue().isEmpty());
+            }
         }));
     }
 
@@ -33,7 +39,15 @@ public final class GrowingPool extends ThreadPoolExecutor {
     @Override
     public void execute(Runnable task) {
         int before = ended.get();
-        super.execute(task);
+        try {
+            super.execute(task);
+        } catch (OutOfMemoryError noThread) {
+            // "unable to create native thread": the task waits for those that run.
+            if (getPoolSize() == 0) {
+                throw noThread;
+            }
+            queue(task, this);
+        }
         if (ended.get() != before) {
             executeWaiting();
         }
@@ -46,7 +60,7 @@ public final class GrowingPool extends ThreadPoolExecutor {
         }
         try {
             execute(task);
-        } catch (RejectedExecutionException full) {
+        } catch (RejectedExecutionException | OutOfMemoryError noThread) {
             task.run();
         }
     }

@@ -2,7 +2,6 @@ package org.httpkit.server;
 
 import java.io.IOException;
 import java.util.Date;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
@@ -14,8 +13,8 @@ import org.httpkit.logger.ContextLogger;
 /**
  * One running server: its life from {@link #start} to {@link #stop}, once.
  *
- * <p>Sockets and threads are the engine's. The thread {@code server-loop} only keeps the JVM alive until the server has stopped:
- * programs whose main returns after run-server rely on it.
+ * <p>Sockets and threads are the engine's. The thread {@code server-loop} keeps the JVM alive until the server has stopped: programs whose
+ * main returns after run-server rely on it. Otherwise it serves the {@link Overflow}, which nearly always means to wait.
  */
 public final class HttpServer {
     /** Prints warnings to the standard error stream, one line each. */
@@ -35,7 +34,6 @@ public final class HttpServer {
     private final byte[] configuration;
     private final AtomicBoolean started = new AtomicBoolean();
     private final AtomicReference<Status> status = new AtomicReference<>(Status.STOPPED);
-    private final CountDownLatch stopped = new CountDownLatch(1);
     private final Thread thread;
     private long id;
     private int port = -1;
@@ -111,7 +109,7 @@ public final class HttpServer {
         Native.close(id);
         application.executeLeftOver(application.executor().shutdownNow());
         Worker.interruptAll(application);
-        stopped.countDown();
+        application.overflow().stop();
         interrupted |= joinUninterruptibly();
         status.set(Status.STOPPED);
         if (interrupted) {
@@ -191,7 +189,7 @@ public final class HttpServer {
         boolean done = false;
         while (!done) {
             try {
-                stopped.await();
+                application.overflow().serve();
                 done = true;
             } catch (InterruptedException e) {
                 // Only stop ends this thread.

@@ -7,11 +7,8 @@ import java.util.List;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.httpkit.PrefixThreadFactory;
 import org.httpkit.engine.Application;
@@ -29,8 +26,6 @@ public final class RingApplication extends Application {
     private static final int URI_TOO_LONG = 414;
     private static final int HEADERS_TOO_LARGE = 431;
     private static final int CLOSED_KIND = 0xff;
-    /** Enough that callbacks that block do not hold up the others, few enough for a server with many open channels to stop. */
-    private static final int OVERFLOW_THREADS = 64;
 
     private final IFn handler;
     private final boolean ringAsync;
@@ -44,7 +39,7 @@ public final class RingApplication extends Application {
     private final ConcurrentMap<ExchangeKey, ExchangeListener> listeners = new ConcurrentHashMap<>();
     private final ConcurrentMap<ExchangeKey, WebSocket> webSockets = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
-    private Executor overflow;
+    private final Overflow overflow = new Overflow(new PrefixThreadFactory("http-kit-server-overflow-"));
 
     /**
      * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
@@ -86,6 +81,11 @@ public final class RingApplication extends Application {
     /** Returns what becomes of data for a client that takes too little. */
     SlowClient slowClient() {
         return slowClient;
+    }
+
+    /** Returns where the server's own tasks run when the pool takes no more. */
+    Overflow overflow() {
+        return overflow;
     }
 
     Telemetry telemetry() {
@@ -147,8 +147,9 @@ public final class RingApplication extends Application {
         thread.setContextClassLoader(classLoader());
         try {
             executor.execute(task);
-        } catch (RejectedExecutionException rejection) {
-            overflow().execute(task);
+        } catch (Throwable rejection) {
+            // Also an OutOfMemoryError: "unable to create native thread".
+            overflow.execute(task);
         } finally {
             thread.setContextClassLoader(before);
         }
@@ -158,20 +159,9 @@ public final class RingApplication extends Application {
     void executeLeftOver(List<Runnable> tasks) {
         for (Runnable task : tasks) {
             if (task instanceof ServerTask) {
-                overflow().execute(task);
+                overflow.execute(task);
             }
         }
-    }
-
-    private synchronized Executor overflow() {
-        if (overflow == null) {
-            ThreadPoolExecutor threads = new ThreadPoolExecutor(
-                OVERFLOW_THREADS, OVERFLOW_THREADS, 1, TimeUnit.SECONDS, new LinkedBlockingQueue<>(),
-                new PrefixThreadFactory("http-kit-server-overflow-"));
-            threads.allowCoreThreadTimeOut(true);
-            overflow = threads;
-        }
-        return overflow;
     }
 
     void register(AsyncChannel channel, ExchangeListener listener) {

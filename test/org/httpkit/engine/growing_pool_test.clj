@@ -1,6 +1,7 @@
 (ns org.httpkit.engine.growing-pool-test
   "The pool of platform threads: no task waits behind one that blocks while a thread may still be started."
   (:require [clojure.test :refer [deftest is]]
+            [httpkit-rs.barred :as barred]
             [httpkit-rs.raw :as raw])
   (:import (java.util.concurrent CountDownLatch RejectedExecutionException TimeUnit)
            (org.httpkit PrefixThreadFactory)
@@ -62,3 +63,31 @@
       (.countDown gate)
       (is (raw/await-latch done))
       (is (= [0 1] @ran)))))
+
+(deftest what-finds-no-thread-to-start-waits-for-those-that-run
+  (let [barred? (atom false)
+        pool (GrowingPool. 1 16 100 (barred/factory barred?))
+        gate (CountDownLatch. 1)
+        done (CountDownLatch. 20)]
+    (.execute pool (fn [] (raw/await-latch gate)))
+    (reset! barred? true)
+    (dotimes [_ 20]
+      (.execute pool (fn [] (.countDown done))))
+    (.countDown gate)
+    (is (raw/await-latch done))
+    (.shutdownNow pool)))
+
+(deftest the-last-thread-leaves-no-task-behind
+  (let [barred? (atom false)
+        pool (GrowingPool. 1 1 100 (barred/factory barred?))
+        gate (CountDownLatch. 1)
+        done (CountDownLatch. 20)]
+    ;; A thread whose task throws ends, and no other can take its place.
+    (.execute pool (fn [] (raw/await-latch gate) (throw (InterruptedException. "expected"))))
+    (reset! barred? true)
+    (dotimes [_ 20]
+      (.execute pool (fn [] (.countDown done))))
+    (.countDown gate)
+    (is (raw/await-latch done))
+    (is (thrown? OutOfMemoryError (.execute pool (fn []))) "nothing would run it")
+    (.shutdownNow pool)))
