@@ -128,3 +128,70 @@
             (is (= [nil nil nil nil] (mapv raw/await-value threads)))
             (is (not-any? server/close channels)))))
       (is (< 100000 (.get sends))))))
+
+(def ^:private too-large
+  "Bytes that the heap of `small-heap` has no room for, ever."
+  (* 80 1024 1024))
+
+(def ^:private small-heap ["-Xmx64m"])
+
+(def ^:private server-without-memory
+  "In the child: a server whose error log, closes and number of WebSockets can be asked for, with a gate that /wait waits for."
+  '(do (def gate (java.util.concurrent.CountDownLatch. 1))
+       (def entered (java.util.concurrent.CountDownLatch. 1))
+       (def log (atom []))
+       (def closes (atom []))
+       (start (fn [{:keys [uri] :as request}]
+                (if (:websocket? request)
+                  (server/as-channel request {:on-receive (fn [_ _]
+                                                            (when (= "/wait" uri)
+                                                              (.countDown entered)
+                                                              (.await gate)))
+                                              :on-close (fn [_ status] (swap! closes conj status))})
+                  (handler request)))
+              {:max-ws 100000000 :max-body 100000000 :dispatch :pool
+               :error-logger (fn [message exception] (swap! log conj [message (str (class exception))]))})))
+
+(defn- await-form
+  "Waits until the form is true in the child."
+  [jvm form]
+  (child/evaluate jvm (list 'raw/await-true (list 'fn [] form))))
+
+(def ^:private no-web-sockets
+  '(let [field (fn [object name]
+                 (.get (doto (.getDeclaredField (class object) name) (.setAccessible true)) object))]
+     (empty? (field (field (first @servers) "application") "webSockets"))))
+
+(defn- send-too-large [socket]
+  (ws/write-bytes socket (ws/frame :binary [] :length too-large) (byte-array too-large)))
+
+(deftest what-the-heap-has-no-room-for
+  (with-open [jvm (child/start :options small-heap)]
+    (let [port (child/evaluate jvm server-without-memory)
+          lost ["handle websocket frame binary of 83886080 bytes" "class java.lang.OutOfMemoryError"]]
+      (testing "a request is answered"
+        (raw/with-connection [connection port]
+          (raw/write connection "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: " (str too-large) "\r\n\r\n")
+          (ws/write-bytes connection (byte-array too-large))
+          (is (= 503 (:status (raw/read-response connection)))))
+        (is (= [["no memory for a request body of 83886080 bytes" "class java.lang.OutOfMemoryError"]]
+               (child/evaluate jvm '(first (reset-vals! log []))))))
+      (testing "a WebSocket is closed"
+        (ws/with-socket [socket port]
+          (send-too-large socket)
+          (is (= [1011 "Message lost"] (ws/read-close socket))))
+        (is (await-form jvm '(= [:server-close] @closes)))
+        (is (= [lost] (child/evaluate jvm '(first (reset-vals! log []))))))
+      (testing "a WebSocket whose client has gone meanwhile ends"
+        (ws/with-socket [socket port :target "/wait"]
+          (ws/send-text socket "wait")
+          (is (child/evaluate jvm '(raw/await-latch entered)))
+          (send-too-large socket)
+          (is (await-form jvm '(= 3 (:messages-in (server/server-stats (first @servers))))))
+          (ws/reset socket))
+        (child/evaluate jvm '(.countDown gate))
+        (is (await-form jvm '(= 2 (count @closes))))
+        (is (await-form jvm '(zero? (:connections (server/server-stats (first @servers))))))
+        (is (= [lost] (child/evaluate jvm '@log))))
+      (is (await-form jvm no-web-sockets))
+      (is (empty? (child/complaints jvm))))))

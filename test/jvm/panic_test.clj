@@ -72,7 +72,7 @@
 (def ^:private sockets
   "The types of frames a client may get of a WebSocket in which the point panics, or the status of a failed handshake."
   {["upgrade" "/socket"]         #{500}
-   ["message" "/socket"]         #{:closed}
+   ["message" "/socket"]         #{:close}
    ["sendMessage" "/socket"]     #{:text :close}
    ["resume" "/socket"]          #{:text :close}
    ["closeWebSocket" "/closing"] #{:text :close}

@@ -54,7 +54,7 @@ impl JavaApplication {
         match outcome {
             Ok(Outcome::Done) => {}
             Ok(Outcome::InvalidResponse(message)) => self.invalid_response(exchange, &message),
-            Err(Error::JniCall(JniError::NoMemory)) => refuse(exchange, 503),
+            Err(Error::JniCall(JniError::NoMemory)) => self.no_memory(exchange, request.body.len()),
             // Described when it was caught.
             Err(Error::JavaException) => refuse(exchange, 500),
             Err(error) => {
@@ -74,6 +74,27 @@ impl JavaApplication {
         if outcome.is_err() {
             refuse(exchange, 500);
         }
+    }
+
+    /// Has Java log that there was no array for the body and answer 503, likewise.
+    fn no_memory(&self, exchange: &Exchange<'_>, length: usize) {
+        let outcome = self.call(self.classes.no_memory, |_| {
+            let [connection, number] = identity(exchange.id());
+            Ok([connection, number, jvalue { i: i32::try_from(length).unwrap_or(i32::MAX) }])
+        });
+        if outcome.is_err() {
+            refuse(exchange, 503);
+        }
+    }
+
+    /// A message that the application may not have taken is not followed by others: it closes the WebSocket, or else it is cut.
+    fn lost(&self, exchange: &Exchange<'_>, message: &Message<'_>, no_memory: bool) -> Flow {
+        let outcome = guarded(|| with_worker(|worker| worker.lost(&self.callee, exchange.id(), message, no_memory)));
+        if let Some(Ok(flow)) = outcome {
+            return flow;
+        }
+        exchange.abort();
+        Flow::GoOn
     }
 
     /// One up-call whose failure concerns nobody but the log: an exception has been described when this returns.
@@ -137,15 +158,12 @@ impl Application for JavaApplication {
         });
         match outcome {
             Some(Ok(flow)) => flow,
-            // Described when it was caught. A message the application may not have taken is not followed by others.
-            Some(Err(Error::JavaException)) | None => {
-                exchange.abort();
-                Flow::GoOn
-            }
+            Some(Err(Error::JniCall(JniError::NoMemory))) => self.lost(exchange, message, true),
+            // Described when it was caught.
+            Some(Err(Error::JavaException)) | None => self.lost(exchange, message, false),
             Some(Err(error)) => {
                 report(format_args!("cannot hand a message to the application: {error}"));
-                exchange.abort();
-                Flow::GoOn
+                self.lost(exchange, message, false)
             }
         }
     }

@@ -22,6 +22,7 @@ pub(crate) struct Classes {
     pub(crate) worker_number: JMethodID,
     pub(crate) worker_request: JMethodID,
     pub(crate) worker_message: JMethodID,
+    pub(crate) worker_lost: JMethodID,
     pub(crate) application_number: JMethodID,
     pub(crate) writable: JMethodID,
     pub(crate) closed: JMethodID,
@@ -30,6 +31,7 @@ pub(crate) struct Classes {
     pub(crate) accept_failed: JMethodID,
     pub(crate) drained: JMethodID,
     pub(crate) invalid_response: JMethodID,
+    pub(crate) no_memory: JMethodID,
     /// Held for the ids above only.
     _application: Global<JClass<'static>>,
 }
@@ -62,6 +64,7 @@ impl Classes {
                 jni_str!("messageByJni"),
                 jni_sig!("(Lorg/httpkit/engine/Application;JIIII[B)I"),
             )?,
+            worker_lost: env.get_method_id(&worker, jni_str!("lost"), jni_sig!("(Lorg/httpkit/engine/Application;JIIIIZ)I"))?,
             web_socket_closed: env.get_method_id(
                 &application,
                 jni_str!("webSocketClosed"),
@@ -78,6 +81,7 @@ impl Classes {
                 jni_str!("invalidResponse"),
                 jni_sig!("(JILjava/lang/String;)V"),
             )?,
+            no_memory: env.get_method_id(&application, jni_str!("noMemory"), jni_sig!("(JII)V"))?,
             worker,
             _application: application,
         })

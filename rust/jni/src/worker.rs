@@ -165,7 +165,24 @@ impl Worker {
                 self.call_message(application, id, kind, payload.len(), message.route, Some(&array))
             })?
         };
-        Ok(if returned == HOLD { Flow::Hold } else { Flow::GoOn })
+        Ok(flow(returned))
+    }
+
+    /// Tells Java of a message that could not be handed over, for want of memory or whatever: Java counts messages.
+    pub(crate) fn lost(&mut self, application: &Callee, id: ExchangeId, message: &Message<'_>, no_memory: bool) -> Result<Flow> {
+        let kind = message.kind as sys::jint | (message.number << NUMBER_SHIFT) as sys::jint;
+        let (connection, exchange, length, route) = in_java(id, message.payload.len(), message.route)?;
+        let arguments = [
+            sys::jvalue { l: application.object.as_raw() },
+            sys::jvalue { j: connection },
+            sys::jvalue { i: exchange },
+            sys::jvalue { i: kind },
+            sys::jvalue { i: length },
+            sys::jvalue { i: route },
+            sys::jvalue { z: no_memory },
+        ];
+        // SAFETY: the id and the arguments are those of `int Worker.lost(Application, long, int, int, int, int, boolean)`.
+        unsafe { self.call_int(self.classes.worker_lost, &arguments) }.map(flow)
     }
 
     /// The first bytes of the buffer, to be read after [`Worker::request`] returned their number.
@@ -282,6 +299,11 @@ impl Worker {
 fn in_java(id: ExchangeId, length: usize, route: Route) -> Result<(sys::jlong, sys::jint, sys::jint, sys::jint)> {
     let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
     Ok((id.connection as sys::jlong, id.exchange as sys::jint, length, sys::jint::from(route.to_wire())))
+}
+
+/// The meaning of the flow that Java returned.
+fn flow(returned: usize) -> Flow {
+    if returned == HOLD { Flow::Hold } else { Flow::GoOn }
 }
 
 /// The length or flow that Java returned.

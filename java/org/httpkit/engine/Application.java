@@ -83,6 +83,10 @@ public abstract class Application {
     protected abstract int message(
         Worker worker, long connection, int exchange, int kind, int route, Object payload, int length);
 
+    /** As {@link #message}, for one that failed on its way there: it may have been taken, or never have come. */
+    protected abstract int lost(
+        Worker worker, long connection, int exchange, int kind, int route, Throwable failure, int length);
+
     /**
      * A WebSocket has ended, and not by {@link Native#closeWebSocket}; {@code kind} is one of the CLOSED constants in its lowest eight bits,
      * and in the others how many messages there were, of which one may be late. Comes once.
@@ -103,6 +107,9 @@ public abstract class Application {
 
     /** The server was told to drain and its last connection has ended. */
     protected abstract void drained();
+
+    /** There was no memory for the body, of so many bytes, of a request that {@link #request} was not called for. It is to be answered. */
+    protected abstract void noMemory(long connection, int exchange, int length);
 
     /** The engine refused the block that {@link #request} left in the buffer; the exchange is still open. */
     protected abstract void invalidResponse(long connection, int exchange, String message);

@@ -94,6 +94,15 @@ public final class Worker {
         return application.message(this, connection, exchange, kind, route, payload, length);
     }
 
+    /** The up-call for a message that the engine could not hand over; without memory if there was none for its payload. */
+    int lost(Application application, long connection, int exchange, int kind, int length, int route, boolean noMemory) {
+        enter(application);
+        Throwable failure = noMemory
+            ? new OutOfMemoryError("No array for a message of " + length + " bytes")
+            : new IllegalStateException("A message of " + length + " bytes was not taken");
+        return application.lost(this, connection, exchange, kind, route, failure, length);
+    }
+
     private Object payload(int kind, int length, byte[] body) {
         boolean isText = (kind & Application.MESSAGE_OPCODE) == Application.MESSAGE_TEXT;
         if (body != null) {

@@ -25,6 +25,7 @@ abstract class MessageQueue implements ServerTask {
     /** How many messages one channel has delivered before the pool's other tasks get their turn. */
     private static final int TURN = 32;
     private static final int NUMBER = 0xffffff;
+    private static final String MESSAGE_LOST = "Message lost";
     private static final int NOT_ENDED = -1;
 
     private final AsyncChannel channel;
@@ -107,6 +108,19 @@ abstract class MessageQueue implements ServerTask {
             submit();
         }
         return answer;
+    }
+
+    /** Takes the failure of a message in its place. As {@link #accept}, which may have taken the message before it failed. */
+    final int lose(Worker worker, int kind, int route, Throwable failure, int length) {
+        boolean taken;
+        synchronized (this) {
+            taken = ((kind >>> Application.MESSAGE_NUMBER_SHIFT) - nextNumber & NUMBER) > NUMBER / 2;
+        }
+        if (!taken) {
+            return accept(worker, kind, route, failure, length);
+        }
+        giveUp(CloseStatus.INTERNAL_ERROR, MESSAGE_LOST);
+        return Application.GO_ON;
     }
 
     private int enqueue(int opcode, int number, int route, Object payload, int length) {
@@ -310,7 +324,7 @@ abstract class MessageQueue implements ServerTask {
     private void deliver(int opcode, Object payload, int length) {
         if (payload instanceof Throwable) {
             failed((Throwable) payload, () -> description(opcode, length));
-            giveUp(CloseStatus.INTERNAL_ERROR, "Message lost");
+            giveUp(CloseStatus.INTERNAL_ERROR, MESSAGE_LOST);
             return;
         }
         IFn callback = callback(opcode);

@@ -19,6 +19,8 @@ final class Responder {
         PersistentArrayMap.EMPTY.assoc("Content-Type", "text/plain; charset=utf-8");
     private static final IPersistentMap PLAIN_TEXT_RETRY = PLAIN_TEXT.assoc("Retry-After", "1");
 
+    private static final String UNAVAILABLE = "Server unavailable, please try again";
+
     private final AnswerSender sender;
     private final Telemetry telemetry;
     private final boolean exposeErrors;
@@ -85,22 +87,33 @@ final class Responder {
     int refuse(AsyncChannel channel, Throwable rejection, Worker worker) {
         telemetry.countRefused();
         telemetry.error("failed to submit task to executor service", rejection);
-        return lastResort(channel, worker, 503, PLAIN_TEXT_RETRY, "Server unavailable, please try again",
+        return lastResort(channel, worker, 503, PLAIN_TEXT_RETRY, UNAVAILABLE,
             telemetry.names().serverStatus503);
     }
 
     /** Answers with 500 an exchange of which only the handle is known: the engine refused the answer made for it. */
     void replaceInvalid(long connection, int exchange, String message) {
         telemetry.error("invalid response", new IllegalArgumentException(message));
+        answerUnknown(connection, exchange, 500, PLAIN_TEXT, exposeErrors ? message : "Internal Server Error");
+        telemetry.event(telemetry.names().serverStatus500);
+    }
+
+    /** Answers with 503 an exchange of which only the handle is known: there was no memory for its body. */
+    void refuseBody(long connection, int exchange, int length) {
+        telemetry.error("no memory for a request body of " + length + " bytes", new OutOfMemoryError("No array for a request body"));
+        answerUnknown(connection, exchange, 503, PLAIN_TEXT_RETRY, UNAVAILABLE);
+        telemetry.event(telemetry.names().serverStatus503);
+    }
+
+    private static void answerUnknown(long connection, int exchange, int status, IPersistentMap headers, String text) {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
-            writer.head(500, PLAIN_TEXT);
-            writer.body(exposeErrors ? message : "Internal Server Error");
+            writer.head(status, headers);
+            writer.body(text);
             Native.respond(connection, exchange, writer.block(), writer.length());
         } finally {
             writer.release();
         }
-        telemetry.event(telemetry.names().serverStatus500);
     }
 
     private String processedEvent(Object status) {

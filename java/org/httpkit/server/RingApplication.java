@@ -251,6 +251,13 @@ public final class RingApplication extends Application {
     }
 
     @Override
+    protected int lost(
+        Worker worker, long connection, int exchange, int kind, int route, Throwable failure, int length) {
+        WebSocket socket = webSockets.get(new ExchangeKey(connection, exchange));
+        return socket == null ? GO_ON : socket.lose(worker, kind, route, failure, length);
+    }
+
+    @Override
     protected void webSocketClosed(long connection, int exchange, int kind, int code, String reason) {
         WebSocket socket = webSockets.get(new ExchangeKey(connection, exchange));
         if (socket != null) {
@@ -300,6 +307,11 @@ public final class RingApplication extends Application {
     @Override
     protected void drained() {
         drained.countDown();
+    }
+
+    @Override
+    protected void noMemory(long connection, int exchange, int length) {
+        responder.refuseBody(connection, exchange, length);
     }
 
     @Override
