@@ -169,7 +169,7 @@ impl Exchange<'_> {
         self.connection.abort_exchange(self.number);
     }
 
-    /// The server's end of the connection, `None` once it is closed.
+    /// The server's end of the connection, `None` once it is closed and the application has been told.
     #[must_use]
     pub fn local_address(&self) -> Option<Address> {
         self.connection.local_address()

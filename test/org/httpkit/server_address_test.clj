@@ -5,6 +5,7 @@
             [httpkit-rs.raw :as raw]
             [httpkit-rs.skip :refer [skip]]
             [httpkit-rs.temporary :as temporary]
+            [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
   (:import (java.net InetSocketAddress SocketAddress StandardSocketOptions)
            (java.nio ByteBuffer)
@@ -92,3 +93,28 @@
         @(server/server-stop! server)
         (is (not (.exists path))))
       (skip "this JDK has no Unix domain sockets"))))
+
+(deftest a-channel-that-has-ended
+  (testing "still prints its addresses, in on-close and later, whoever ended it"
+    (doseq [[kind connect] {"WebSocket" #(ws/connect %)
+                            "unanswered request" #(raw/write (raw/connect %) (raw/request "GET" "/"))
+                            "request on its last connection" #(raw/write (raw/connect %) (raw/request "GET" "/" :version "1.0"))}
+            [how end] {"client leaves" (fn [connection _] (ws/reset connection))
+                       "server closes" (fn [_ channel] (server/close channel))
+                       "server sends the last" (fn [_ channel] (server/send! channel "last" true))}]
+      (testing (str kind ": " how)
+        (let [opened (promise)
+              closed (promise)]
+          (raw/with-stats [port stats (fn [request]
+                                        (server/as-channel request {:on-open (fn [channel]
+                                                                               (deliver opened [channel (str channel)]))
+                                                                    :on-close (fn [channel _] (deliver closed (str channel)))}))
+                           {}]
+            (let [connection (connect port)
+                  [channel before] (raw/await-value opened)]
+              (is (re-matches #"/127\.0\.0\.1:\d+<->/127\.0\.0\.1:\d+" before))
+              (end connection channel)
+              (is (= before (raw/await-value closed)))
+              (raw/disconnect connection)
+              (is (raw/await-true #(zero? (long (:connections (stats))))))
+              (is (= before (str channel))))))))))

@@ -214,6 +214,7 @@ public final class AsyncChannel extends ExchangeKey {
             if (STATE.compareAndSet(this, STREAMING, CLOSED)) {
                 Native.send(connection(), exchange(), NOTHING, 0, 0, true);
             } else if (STATE.compareAndSet(this, OPEN, CLOSED)) {
+                ChannelCallbacks.keepAddresses(callbacks, this);
                 // Without a head there is nothing a client could make sense of.
                 Native.abort(connection(), exchange());
             } else if (state != UPGRADED || !closeWebSocket(status, reason)) {
@@ -288,10 +289,10 @@ public final class AsyncChannel extends ExchangeKey {
         return set != null && set.hasClose();
     }
 
-    /** Returns the local and the client's address. */
+    /** Returns the local and the client's address; after the end only if a close callback was set. */
     @Override
     public String toString() {
-        return Native.localAddress(connection()) + "<->" + Native.remoteAddress(connection());
+        return ChannelCallbacks.addresses(callbacks, this);
     }
 
     ChannelCallbacks callbacks() {
@@ -328,6 +329,7 @@ public final class AsyncChannel extends ExchangeKey {
 
     /** Closes the WebSocket from this side; {@link #ended} is to follow. Returns false if it had ended. */
     boolean closeWebSocket(int code, String reason) {
+        ChannelCallbacks.keepAddresses(callbacks, this);
         return webSocket.close(code, reason) && leaveWebSocket(CLOSED);
     }
 
@@ -347,6 +349,7 @@ public final class AsyncChannel extends ExchangeKey {
     }
 
     private void release() {
+        ChannelCallbacks.keepAddresses(callbacks, this);
         application.unregister(this, new Watcher(this));
         Window made = window;
         if (made != null) {
@@ -376,6 +379,7 @@ public final class AsyncChannel extends ExchangeKey {
 
     /** Sends data without regard to what the client takes. Returns the engine's answer, or ENDED. */
     private int transmit(Object data, boolean close) throws IOException {
+        ChannelCallbacks.keepAddresses(close ? callbacks : null, this);
         int sent = state == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
         if (sent == ENDED) {
             ended(CloseStatus.SERVER, "");

@@ -2,6 +2,7 @@ package org.httpkit.server;
 
 import clojure.lang.IFn;
 import org.httpkit.engine.Application;
+import org.httpkit.engine.Native;
 
 /**
  * The callbacks of one channel, each set at most once, and how the channel ended.
@@ -18,6 +19,8 @@ final class ChannelCallbacks {
     private IFn closeRing;
     /** Null until the channel ends. */
     private End end;
+    /** What the channel prints as once it has ended: the engine forgets its connection. Null until then. */
+    private volatile String addresses;
 
     private static final class End {
         private final int status;
@@ -90,6 +93,23 @@ final class ChannelCallbacks {
     /** Returns the callback for what goes wrong, or null. */
     IFn error() {
         return error;
+    }
+
+    /** Keeps the addresses of a channel that ends, if it has close callbacks to be told. */
+    static void keepAddresses(ChannelCallbacks callbacks, ExchangeKey channel) {
+        if (callbacks != null && callbacks.addresses == null && callbacks.hasClose()) {
+            callbacks.addresses = addresses(channel);
+        }
+    }
+
+    /** Returns the local and the client's address: those that were kept, or else what the engine says. */
+    static String addresses(ChannelCallbacks callbacks, ExchangeKey channel) {
+        String kept = callbacks == null ? null : callbacks.addresses;
+        return kept == null ? addresses(channel) : kept;
+    }
+
+    private static String addresses(ExchangeKey channel) {
+        return Native.localAddress(channel.connection()) + "<->" + Native.remoteAddress(channel.connection());
     }
 
     synchronized boolean hasClose() {

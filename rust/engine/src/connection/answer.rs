@@ -206,7 +206,8 @@ impl Connection {
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {
-        self.state.lock().transport.as_ref().and_then(super::Transport::local_address)
+        let state = self.state.lock();
+        state.transport.as_ref().and_then(super::Transport::local_address).or_else(|| state.local.as_deref().copied())
     }
 
     pub(crate) fn peer_address(&self) -> Address {

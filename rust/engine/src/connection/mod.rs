@@ -68,6 +68,8 @@ pub(crate) struct State {
     /// Calls for messages of the WebSocket so far.
     messages: u32,
     peer: Address,
+    /// The server's end of a connection that has ended, for the application that is told so.
+    local: Option<Box<Address>>,
     proxied: Option<Box<Proxied>>,
     waker: Option<Waker>,
     waiting: Waiting,
@@ -112,7 +114,7 @@ struct Notices {
     closed: Option<CloseCause>,
     socket_end: Option<Box<SocketEnd>>,
     rejected: Option<u16>,
-    /// The server may have lost its last connection.
+    /// It is to be forgotten, and the server may have lost its last connection.
     ended: bool,
 }
 
@@ -151,6 +153,7 @@ impl Connection {
                     route: Route::default(),
                     messages: 0,
                     peer,
+                    local: None,
                     proxied: None,
                     waker: None,
                     waiting,
@@ -226,19 +229,19 @@ impl Connection {
 
     /// Closes the socket and gives back everything the connection holds. Idempotent.
     fn end(&self, state: &mut State, cause: CloseCause) {
-        if state.transport.take().is_none() {
-            return;
-        }
+        let Some(transport) = state.transport.take() else { return };
         if state.http.is_in_exchange() {
             state.notices.closed = Some(cause);
         }
         Self::session_lost(state, cause);
+        if state.notices.closed.is_some() || state.notices.socket_end.is_some() {
+            state.local = transport.local_address().map(Box::new);
+        }
         state.http.close();
         state.outbox.clear();
         state.input = Vec::new();
         state.handover.want(true);
         self.deadline.store(u64::MAX, Ordering::Relaxed);
-        registry::remove(self.id);
         state.notices.ended = true;
     }
 
@@ -306,6 +309,8 @@ impl Connection {
             self.server.application.websocket_closed(id, &end, messages);
         }
         if notices.ended {
+            // Not before: whoever is told of the end may ask for the addresses.
+            registry::remove(self.id);
             self.server.connection_ended();
         }
     }
