@@ -56,6 +56,14 @@
           (is (= "fine" (:body (raw/fetch port "GET" "/")))))))
     (is (empty? (child/complaints jvm)))))
 
+(deftest the-stack-the-jvm-was-told-to-give
+  (testing "is a handler's in place as on the pool"
+    (with-open [jvm (child/start :options ["-Xss16m"])]
+      (doseq [dispatch [:pool :in-place :adaptive]]
+        (let [port (child/evaluate jvm (list 'start 'descending-handler {:dispatch dispatch :error-logger '(fn [_ _])}))]
+          (is (= {[200 "60000"] 20} (frequencies (repeatedly 20 #((juxt :status :body) (raw/fetch port "GET" "/?60000")))))
+              dispatch))))))
+
 (deftest other-programs
   (with-open [jvm (child/start)]
     (let [;; The JVM keeps a socket of its own once it has used one.

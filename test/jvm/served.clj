@@ -72,6 +72,16 @@
     "/socket"  (server/as-channel request {:on-receive server/send!})
     {:status 404}))
 
+(defn- descend [^long n]
+  (if (zero? n)
+    0
+    (inc (long (descend (dec n))))))
+
+(defn descending-handler
+  "Recurses as deep as the query string says."
+  [{:keys [query-string]}]
+  {:body (str (descend (Long/parseLong query-string)))})
+
 (def servers "Those started by `start`, newest first." (atom ()))
 
 (defn start

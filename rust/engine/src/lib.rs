@@ -36,6 +36,6 @@ pub use exchange::{BodySource, Exchange, ResponseHead, Sent, UpgradeOptions, wit
 pub use http1::{HEADER_NAMES, InvalidHead, Limits, Method, NameIndex};
 pub use proxy::ProxyProtocol;
 pub use remote_address::{Address, InvalidNetwork, Network};
-pub use runtime::set_thread_hooks;
+pub use runtime::{set_stack_size, set_thread_hooks};
 pub use server::{GAUGES, Server, StartError};
 pub use stats::{COUNTERS, Counter};

@@ -16,7 +16,7 @@ use crate::connection::sweep;
 use crate::dispatch;
 
 /// Handlers written in Clojure run on these threads: the JVM's own default for a thread's stack is 1 MiB.
-const STACK_SIZE: usize = 2 * 1024 * 1024;
+const LEAST_STACK_SIZE: usize = 2 * 1024 * 1024;
 /// The sweeper looks this often at least, and more often for servers with short timeouts.
 pub(crate) const LONGEST_TICK: Duration = Duration::from_millis(500);
 
@@ -25,6 +25,7 @@ type Hooks = (fn(), fn());
 
 static REACTORS: OnceCell<Vec<Reactor>> = OnceCell::new();
 static HOOKS: OnceCell<Hooks> = OnceCell::new();
+static STACK_SIZE: AtomicUsize = AtomicUsize::new(LEAST_STACK_SIZE);
 static TICK_MILLIS: AtomicU64 = AtomicU64::new(LONGEST_TICK.as_millis() as u64);
 
 /// The position of a thread: its reactor's number, and its own there.
@@ -61,7 +62,7 @@ impl Reactor {
         builder
             .enable_io()
             .worker_threads(threads)
-            .thread_stack_size(STACK_SIZE)
+            .thread_stack_size(STACK_SIZE.load(Ordering::Relaxed))
             .thread_name_fn(move || format!("httpkit-rs-{}", named.fetch_add(1, Ordering::Relaxed)))
             .on_thread_start(move || {
                 HERE.set(Here { reactor: number, thread: numbered.fetch_add(1, Ordering::Relaxed) });
@@ -126,6 +127,11 @@ impl Drop for Place {
 /// calls have no effect.
 pub fn set_thread_hooks(start: fn(), stop: fn()) {
     let _ = HOOKS.set((start, stop));
+}
+
+/// The stack that handlers may count on, in bytes. Must be said before the first server starts; later calls have no effect.
+pub fn set_stack_size(bytes: usize) {
+    STACK_SIZE.fetch_max(bytes, Ordering::Relaxed);
 }
 
 /// The first reactor, started with all others on first use.

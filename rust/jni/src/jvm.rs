@@ -3,11 +3,49 @@
 //! The `jni` crate keeps the JavaVM pointer as a process-wide singleton from the first native call on, but offers only
 //! non-daemon attachment, with which an idle runtime thread would keep a finished JVM alive; hence the raw calls here.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use jni::errors::{Error, JniError, Result};
 use jni::{Env, JavaVM, sys};
+
+/// `RTLD_DEFAULT`: whatever the program has loaded.
+const LOADED: *mut c_void =
+    if cfg!(target_os = "macos") { ptr::without_provenance_mut(-2_isize as usize) } else { ptr::null_mut() };
+const DEFAULT_ARGUMENTS: &CStr = c"JNI_GetDefaultJavaVMInitArgs";
+
+unsafe extern "C" {
+    /// POSIX.
+    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+}
+
+/// `JDK1_1InitArgs` of JNI 1.1, as far as the stack's size, and room for what follows it.
+#[repr(C)]
+#[derive(Default)]
+struct DefaultArguments {
+    version: sys::jint,
+    properties: usize,
+    check_source: sys::jint,
+    native_stack_size: sys::jint,
+    java_stack_size: sys::jint,
+    rest: [usize; 32],
+}
+
+/// The size that the JVM gives the stacks of its threads (`-Xss`), if it says so.
+///
+/// The function is of the Invocation API; what it says of the stack of a JVM that has been started HotSpot keeps for its own launcher
+/// (`java.c`, for the main thread). To make a thread and measure its stack would take system calls that no crate here has, and HotSpot's
+/// management bean the loading of `java.management`.
+pub(crate) fn thread_stack_size() -> Option<usize> {
+    type Function = unsafe extern "system" fn(*mut DefaultArguments) -> sys::jint;
+    // SAFETY: the name is a C string. The function of that name is the JVM's, with the signature that the JNI specification gives it.
+    let function: Option<Function> = unsafe { std::mem::transmute(dlsym(LOADED, DEFAULT_ARGUMENTS.as_ptr())) };
+    let mut arguments = DefaultArguments { version: sys::JNI_VERSION_1_1, ..DefaultArguments::default() };
+    // SAFETY: the argument is writable, and larger than the structure of any version. The launcher ignores the result as well: this
+    // version is no longer supported.
+    unsafe { function?(&raw mut arguments) };
+    usize::try_from(arguments.java_stack_size).ok().filter(|bytes| *bytes > 0)
+}
 
 /// Attaches the current thread as a daemon under its own name and returns its environment. The caller owes a [`detach`].
 pub(crate) fn attach_as_daemon() -> Result<*mut sys::JNIEnv> {

@@ -36,10 +36,16 @@ thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
 }
 
-/// Has every runtime thread attach itself and make its worker. To be called before the first server starts.
+/// Has every runtime thread attach itself and make its worker, with the stack of a thread of the JVM's. To be called before the first
+/// server starts.
 pub(crate) fn install_thread_hooks() {
     static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| httpkit_engine::set_thread_hooks(thread_started, thread_stopping));
+    INSTALLED.call_once(|| {
+        httpkit_engine::set_thread_hooks(thread_started, thread_stopping);
+        if let Some(bytes) = jvm::thread_stack_size() {
+            httpkit_engine::set_stack_size(bytes);
+        }
+    });
 }
 
 fn thread_started() {
