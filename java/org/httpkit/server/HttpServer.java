@@ -9,6 +9,7 @@ import org.httpkit.engine.Native;
 import org.httpkit.engine.NativeLibrary;
 import org.httpkit.engine.Worker;
 import org.httpkit.logger.ContextLogger;
+import org.httpkit.logger.LogLimit;
 
 /**
  * One running server: its life from {@link #start} to {@link #stop}, once.
@@ -17,9 +18,9 @@ import org.httpkit.logger.ContextLogger;
  * main returns after run-server rely on it. Otherwise it serves the {@link Overflow}, which nearly always means to wait.
  */
 public final class HttpServer {
-    /** Prints warnings to the standard error stream, one line each. */
-    public static final ContextLogger<String, Throwable> DEFAULT_WARN_LOGGER = (message, error) ->
-        System.err.printf("%s [%s] WARN - %s%n", new Date(), HttpServer.THREAD_NAME, error == null ? message : error.getMessage());
+    /** Prints warnings to the standard error stream, one line each, ten of a kind a second. */
+    public static final ContextLogger<String, Throwable> DEFAULT_WARN_LOGGER = new LogLimit((message, error) ->
+        System.err.printf("%s [%s] WARN - %s%n", new Date(), HttpServer.THREAD_NAME, error == null ? message : error.getMessage()));
 
     private static final String THREAD_NAME = "server-loop";
 
