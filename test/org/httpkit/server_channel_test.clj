@@ -93,6 +93,22 @@
                                          (is (true? (server/send! ch "fine"))))))))
           (pr-str bad)))))
 
+(deftest a-missing-file
+  (testing "is the same exception wherever it is to be sent"
+    (let [missing (java.io.File. "no/such/file")
+          outcome (fn [ch data close?]
+                    (try
+                      (server/send! ch data close?)
+                      (catch Exception e [(class e) (ex-message e)])))
+          outcomes (atom [])]
+      (exchange (fn [ch]
+                  (swap! outcomes conj (outcome ch missing true) (outcome ch missing false))
+                  (server/send! ch "x" false)
+                  (swap! outcomes conj (outcome ch missing false) (outcome ch {:body missing} true))
+                  (server/close ch)))
+      (is (= [java.io.FileNotFoundException "no/such/file (No such file or directory)"] (first @outcomes)))
+      (is (apply = @outcomes)))))
+
 (deftest close-before-anything-was-sent
   (is (= "" (exchange #(is (= [true false] [(server/close %) (server/close %)]))))))
 

@@ -2,10 +2,10 @@ package org.httpkit.server;
 
 import clojure.lang.Seqable;
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import org.httpkit.engine.Native;
 import org.httpkit.engine.ResponseWriter;
 import org.httpkit.engine.Scratch;
@@ -64,7 +64,10 @@ final class StreamSender {
             }
         }
         if (body instanceof File) {
-            return ByteBuffer.wrap(Files.readAllBytes(((File) body).toPath()));
+            // Of a file that is missing the stream says FileNotFoundException, as whole answers do, and Files something else.
+            try (InputStream stream = new FileInputStream((File) body)) {
+                return ByteBuffer.wrap(stream.readAllBytes());
+            }
         }
         if (body instanceof Seqable) {
             return ByteBuffer.wrap(new SeqSource((Seqable) body).readAll());
