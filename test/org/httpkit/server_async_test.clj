@@ -42,6 +42,10 @@
             (is (= [expected expected] (repeatedly 2 #(:body (raw/read-response connection)))))))
         (is (= [] @log))))))
 
+(deftest callbacks-are-functions
+  (testing "for middleware that checks what it is given"
+    (is-answered [200 "[true true]"] (fn [_ respond raise] (respond {:body (pr-str (mapv fn? [respond raise]))})))))
+
 (deftest callbacks-return-nil
   (let [results (promise)]
     (raw/with-server [port (fn [_ respond raise]

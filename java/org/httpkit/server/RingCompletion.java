@@ -1,11 +1,15 @@
 package org.httpkit.server;
 
-import clojure.lang.AFn;
+import clojure.lang.AFunction;
 import clojure.lang.IFn;
 import clojure.lang.IPersistentMap;
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** The two callbacks of an asynchronous Ring handler. Whatever completes the request first counts; the rest is ignored. */
+/**
+ * The two callbacks of an asynchronous Ring handler. Whatever completes the request first counts; the rest is ignored.
+ *
+ * <p>They are functions to {@code fn?} as well, which a plain AFn is not.
+ */
 final class RingCompletion {
     private final AtomicBoolean completed = new AtomicBoolean();
     private final Responder responder;
@@ -34,7 +38,9 @@ final class RingCompletion {
         }
     }
 
-    private final class Respond extends AFn {
+    /** Serializable only by way of its class. */
+    @SuppressWarnings("serial")
+    private final class Respond extends AFunction {
         @Override
         public Object invoke(Object response) {
             if (completed.compareAndSet(false, true)) {
@@ -45,7 +51,9 @@ final class RingCompletion {
         }
     }
 
-    private final class Raise extends AFn {
+    /** Likewise. */
+    @SuppressWarnings("serial")
+    private final class Raise extends AFunction {
         @Override
         public Object invoke(Object failure) {
             fail(failure instanceof Throwable
