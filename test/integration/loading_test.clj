@@ -13,32 +13,40 @@
   "Where the doubles of ring.websocket are."
   (.getAbsolutePath (io/file "test/ring_doubles")))
 
-(deftest listeners-survive-a-reload-of-everything
-  (with-open [child (child/start :before [ring-websocket])]
-    (let [speaks? '(satisfies? (deref (resolve 'ring.websocket.protocols/Socket))
-                               ((resolve 'org.httpkit.engine.ring-websocket/->Socket) nil))]
-      (child/evaluate child '(require 'ring.websocket 'org.httpkit.server))
-      (is (true? (child/evaluate child speaks?)))
-      (child/evaluate child '(require 'ring.websocket 'org.httpkit.server :reload-all))
-      (is (true? (child/evaluate child speaks?))))))
-
 (defn- class-path [& entries]
   (string/join File/pathSeparator entries))
 
+(def ^:private own-class-path (string/split (System/getProperty "java.class.path") (re-pattern File/pathSeparator)))
+
+(defn- evaluate
+  "Returns what a JVM of its own with that class path prints when it evaluates the form. What is not compiled ahead of time can be
+  reloaded."
+  [class-path form]
+  (string/trim (child/run (child/program "java") "-XX:+IgnoreUnrecognizedVMOptions" "--enable-native-access=ALL-UNNAMED"
+                          "-cp" class-path "clojure.main" "-e" (pr-str form))))
+
+(deftest listeners-survive-a-reload-of-everything
+  (is (= "true true"
+         (evaluate (apply class-path ring-websocket own-class-path)
+                   '(do (require 'ring.websocket 'org.httpkit.server)
+                        (defn speaks? []
+                          (satisfies? @(resolve 'ring.websocket.protocols/Socket)
+                                      ((resolve 'org.httpkit.engine.ring-websocket/->Socket) nil)))
+                        (let [before (speaks?)]
+                          (require 'ring.websocket 'org.httpkit.server :reload-all)
+                          (println before (speaks?))))))))
+
 (deftest compiled-without-sources
   (let [classes (str (temporary/directory))
-        all (string/split (System/getProperty "java.class.path") (re-pattern File/pathSeparator))
-        sources? #(.exists (io/file % "org/httpkit/server.clj"))
-        java #(apply child/run (child/program "java") "-XX:+IgnoreUnrecognizedVMOptions" "--enable-native-access=ALL-UNNAMED" %&)]
-    (is (some sources? all))
-    (java "-cp" (apply class-path classes ring-websocket all) "clojure.main" "-e"
-          (pr-str `(binding [*compile-path* ~classes] (compile '~'org.httpkit.server))))
+        sources? #(.exists (io/file % "org/httpkit/server.clj"))]
+    (is (some sources? own-class-path))
+    (evaluate (apply class-path classes ring-websocket own-class-path)
+              `(binding [*compile-path* ~classes] (compile '~'org.httpkit.server)))
     (is (= "404"
-           (string/trim
-            (java "-cp" (apply class-path classes ring-websocket (remove sources? all)) "clojure.main" "-e"
-                  (pr-str '(do (require 'org.httpkit.server)
-                               (let [stop (org.httpkit.server/run-server (fn [_]) {:port 0})
-                                     url (java.net.URL. (str "http://localhost:" (:local-port (meta stop))))]
-                                 (println (.getResponseCode (.openConnection url)))
-                                 (stop)
-                                 (System/exit 0))))))))))
+           (evaluate (apply class-path classes ring-websocket (remove sources? own-class-path))
+                     '(do (require 'org.httpkit.server)
+                          (let [stop (org.httpkit.server/run-server (fn [_]) {:port 0})
+                                url (java.net.URL. (str "http://localhost:" (:local-port (meta stop))))]
+                            (println (.getResponseCode (.openConnection url)))
+                            (stop)
+                            (System/exit 0))))))))

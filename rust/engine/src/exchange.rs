@@ -182,7 +182,7 @@ impl Exchange<'_> {
     }
 }
 
-/// Runs `f` on the exchange of that id; `None` if its connection has ended.
+/// Runs `f` on the exchange of that id; `None` if its connection has ended and the application has been told of it.
 pub fn with_exchange<R>(id: ExchangeId, f: impl FnOnce(&Exchange<'_>) -> R) -> Option<R> {
     let connection = registry::get(id.connection)?;
     Some(f(&Exchange { connection: &connection, number: id.exchange }))

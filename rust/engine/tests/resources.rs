@@ -190,15 +190,16 @@ fn r18_no_memory_is_no_end() {
         let _ = std::io::stdin().read_line(&mut String::new());
         return;
     }
-    // One arena for all threads: what is left then depends on nothing but the body.
-    let mut serving = Serving::start(NAME, "ulimit -v 400000; export MALLOC_ARENA_MAX=1");
+    // Room for the stacks of each core's threads. One arena for all: what is left then depends on nothing but the body.
+    let mebibytes = 250 + 50 * std::thread::available_parallelism().unwrap().get();
+    let mut serving = Serving::start(NAME, &format!("ulimit -v {}; export MALLOC_ARENA_MAX=1", mebibytes * 1024));
     let port = u16::try_from(serving.numbers("port")[0]).unwrap();
     let piece = vec![b'b'; MIB as usize];
-    // Nearly all of it, unless the server has ended the connection before: what it refuses it discards for a while.
+    // More than there is, unless the server has ended the connection before: what it refuses it discards for a while.
     let flood = |client: &mut Client| {
-        let _ = (0..1900).find(|_| client.stream.write_all(&piece).is_err());
+        let _ = (0..mebibytes).find(|_| client.stream.write_all(&piece).is_err());
     };
-    for head in ["Content-Length: 2000000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n77359400\r\n"] {
+    for head in ["Content-Length: 100000000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n174876e800\r\n"] {
         let mut client = Client::connect(port);
         let mut reader = Client::over(client.stream.try_clone().unwrap());
         client.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{head}"));
@@ -211,7 +212,7 @@ fn r18_no_memory_is_no_end() {
     client.upgrade("/ws");
     let mut reader = Client::over(client.stream.try_clone().unwrap());
     let refusal = std::thread::spawn(move || reader.frame());
-    client.send([[0x82, 0xff].as_slice(), &2_000_000_000u64.to_be_bytes(), &[0; 4]].concat());
+    client.send([[0x82, 0xff].as_slice(), &4_000_000_000u64.to_be_bytes(), &[0; 4]].concat());
     flood(&mut client);
     assert_eq!(refusal.join().unwrap(), (0x88, 1013u16.to_be_bytes().to_vec()));
     assert_eq!(Client::connect(port).get("/a").status, 200);

@@ -19,7 +19,7 @@ import org.httpkit.engine.ResponseWriter;
  * <p>Fresh for every request, equal only to itself, safe to use from any thread. Users reach it through the {@code Channel} protocol
  * of {@code org.httpkit.server}. An ordinary response also passes through its state, so that no exchange is answered twice.
  */
-public final class AsyncChannel extends ExchangeKey {
+public final class AsyncChannel extends BackpressuredChannel {
     /** Nothing has been sent. */
     private static final int OPEN = 0;
     /** The head of an answer has been sent by {@code send!}; pieces follow. */
@@ -45,14 +45,12 @@ public final class AsyncChannel extends ExchangeKey {
     private static final byte[] NOTHING = {};
     private static final VarHandle STATE;
     private static final VarHandle CALLBACKS;
-    private static final VarHandle WINDOW;
 
     static {
         try {
             MethodHandles.Lookup lookup = MethodHandles.lookup();
             STATE = lookup.findVarHandle(AsyncChannel.class, "state", int.class);
             CALLBACKS = lookup.findVarHandle(AsyncChannel.class, "callbacks", ChannelCallbacks.class);
-            WINDOW = lookup.findVarHandle(AsyncChannel.class, "window", Window.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
@@ -69,8 +67,6 @@ public final class AsyncChannel extends ExchangeKey {
     private volatile ChannelCallbacks callbacks;
     /** Made with the handshake. */
     private volatile WebSocket webSocket;
-    /** Made when a sender first has to wait. */
-    private volatile Window window;
     private volatile boolean handlerReturned;
     /** The time the handler's thread has spent sending a file, which says nothing about the handler. */
     long fileNanos;
@@ -84,6 +80,7 @@ public final class AsyncChannel extends ExchangeKey {
         this.uri = request.uri();
     }
 
+    @Override
     RingApplication application() {
         return application;
     }
@@ -142,7 +139,7 @@ public final class AsyncChannel extends ExchangeKey {
         }
     }
 
-    /** Returns true if the channel has ended, whoever ended it. */
+    @Override
     public boolean isClosed() {
         return state >= ANSWERED;
     }
@@ -152,55 +149,7 @@ public final class AsyncChannel extends ExchangeKey {
         return upgradeAsked;
     }
 
-    /**
-     * Sends data and, with {@code close}, ends the answer. Returns false if the channel has ended. Throws what is wrong with the data;
-     * the channel is then as it was. A client that takes less than it is sent is treated as the option {@code :slow-client} says.
-     */
-    public boolean send(Object data, boolean close) throws IOException {
-        switch (application.slowClient()) {
-            case BLOCK:
-                return sendBlocking(data, close, 0);
-            case DROP:
-                return sendUnlessFull(data, close);
-            default:
-                return transmit(data, close) != Native.NOT_OPEN;
-        }
-    }
-
-    /**
-     * As {@link #send}, but waits until the data are within the window of what may wait for the client, whatever the option says. Returns
-     * false if the channel has ended, also meanwhile. Throws IOException after {@code timeoutMillis} (0: never). Does not wait with
-     * {@code close}, as nothing follows.
-     */
-    public boolean sendBlocking(Object data, boolean close, long timeoutMillis) throws IOException {
-        int before = Window.count(window);
-        int sent = transmit(data, close);
-        return sent == Native.FULL ? window().await(before, timeoutMillis) : sent != Native.NOT_OPEN;
-    }
-
-    /**
-     * As {@link #send}, without waiting: calls {@code accepted} with nothing once the data are within the window of what may wait for the
-     * client, perhaps before this returns, or {@code failed} with a Throwable if that is never to be.
-     */
-    public void sendThen(Object data, boolean close, IFn accepted, IFn failed) {
-        int before = Window.count(window);
-        int sent;
-        try {
-            sent = transmit(data, close);
-        } catch (Throwable failure) {
-            failed.invoke(failure);
-            return;
-        }
-        if (sent == Native.FULL) {
-            // The engine's thread, which brings the news, runs nothing of the user's.
-            window().whenRoom(before).thenAccept(open -> application.execute(
-                () -> application.report("send! callback", () -> report(open, accepted, failed))));
-        } else {
-            report(sent != Native.NOT_OPEN, accepted, failed);
-        }
-    }
-
-    /** Ends the channel. Returns false if it had ended before. */
+    @Override
     public boolean serverClose(int status) {
         return serverClose(status, "");
     }
@@ -304,11 +253,6 @@ public final class AsyncChannel extends ExchangeKey {
         return set;
     }
 
-    /** The engine has room for more output. Also made here: a sender may not have found out yet that there was none. */
-    void writable() {
-        window().open();
-    }
-
     /** The connection has gone before the answer was complete. */
     void lose(int cause) {
         if (STATE.compareAndSet(this, OPEN, LOST) || STATE.compareAndSet(this, STREAMING, LOST)) {
@@ -351,10 +295,7 @@ public final class AsyncChannel extends ExchangeKey {
     private void release() {
         ChannelCallbacks.keepAddresses(callbacks, this);
         application.unregister(this, new Watcher(this));
-        Window made = window;
-        if (made != null) {
-            made.close();
-        }
+        closeWindow();
     }
 
     /** The state may still become UPGRADED on the thread that sends the handshake. */
@@ -364,21 +305,14 @@ public final class AsyncChannel extends ExchangeKey {
             || STATE.compareAndSet(this, UPGRADED, next);
     }
 
-    private boolean sendUnlessFull(Object data, boolean close) throws IOException {
-        Window made = window;
-        if (state == UPGRADED && made != null && made.isFull()) {
-            return !close || serverClose(CloseStatus.NORMAL);
-        }
-        int before = Window.count(made);
-        int sent = transmit(data, close);
-        if (sent == Native.FULL) {
-            window().whenRoom(before);
-        }
-        return sent != Native.NOT_OPEN;
+    @Override
+    boolean isUpgraded() {
+        return state == UPGRADED;
     }
 
-    /** Sends data without regard to what the client takes. Returns the engine's answer, or ENDED. */
-    private int transmit(Object data, boolean close) throws IOException {
+    /** Returns the engine's answer, or ENDED. */
+    @Override
+    int transmit(Object data, boolean close) throws IOException {
         ChannelCallbacks.keepAddresses(close ? callbacks : null, this);
         int sent = state == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
         if (sent == ENDED) {
@@ -462,26 +396,6 @@ public final class AsyncChannel extends ExchangeKey {
         WebSocket socket = webSocket;
         if (socket != null) {
             socket.openQueue();
-        }
-    }
-
-    private Window window() {
-        Window made = window;
-        if (made == null) {
-            WINDOW.compareAndSet(this, (Window) null, new Window());
-            made = window;
-            if (isClosed()) {
-                made.close();
-            }
-        }
-        return made;
-    }
-
-    private static void report(boolean open, IFn accepted, IFn failed) {
-        if (open) {
-            accepted.invoke();
-        } else {
-            failed.invoke(new IOException("The channel is closed"));
         }
     }
 
