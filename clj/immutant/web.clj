@@ -64,9 +64,9 @@
           :let [value (get options option)]
           :when (some? value)]
     (check/refuse option (if (= :static-dir option)
-                             "absent or nil; ring.middleware.file serves a directory"
-                             "absent or nil; there are no Servlets in this server")
-                    value)))
+                           "absent or nil; ring.middleware.file serves a directory"
+                           "absent or nil; there are no Servlets in this server")
+                  value)))
 
 (defn- parsed
   "Returns the options, as given, for the function `name`; checked, without those that are nil, and with defaults."

@@ -207,7 +207,7 @@ impl Connection {
 
     pub(crate) fn local_address(&self) -> Option<Address> {
         let state = self.state.lock();
-        state.transport.as_ref().and_then(super::Transport::local_address).or_else(|| state.local.as_deref().copied())
+        state.transport.as_ref().and_then(super::Transport::local_address).or_else(|| state.addresses.as_deref()?.local)
     }
 
     pub(crate) fn peer_address(&self) -> Address {

@@ -339,7 +339,7 @@ impl Connection {
             Ok(FirstLine::Present(proxied, length)) => {
                 state.flags.awaits_proxy = false;
                 state.peer = Address::Ip(proxied.source);
-                state.proxied = Some(Box::new(proxied));
+                state.addresses.get_or_insert_default().proxied = Some(proxied);
                 Some(length)
             }
             Err(rejection) => {
@@ -354,10 +354,11 @@ impl Connection {
         state.exchange = state.exchange.wrapping_add(1);
         state.flags.corked = more;
         state.flags.watched = false;
-        if let Some(proxied) = &state.proxied {
+        let proxied = state.addresses.as_deref().and_then(|addresses| addresses.proxied.as_ref());
+        if let Some(proxied) = proxied {
             proxied.overwrite(head.fields);
         }
-        let remote = of_request(&self.server.config, state.peer, state.proxied.is_some(), head.fields);
+        let remote = of_request(&self.server.config, state.peer, proxied.is_some(), head.fields);
         let (uri, query) = split_target(head.target);
         let route = self.server.route(head.method, uri);
         state.route = route;

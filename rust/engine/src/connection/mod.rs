@@ -60,7 +60,7 @@ pub(crate) struct State {
     /// Bytes received and not yet consumed: a partial request, or requests behind the one in progress.
     input: Vec<u8>,
     /// What [`State::received_change`] has told of.
-    received: usize,
+    received: u32,
     /// The number of the last request.
     exchange: u32,
     /// Its route.
@@ -68,9 +68,7 @@ pub(crate) struct State {
     /// Calls for messages of the WebSocket so far.
     messages: u32,
     peer: Address,
-    /// The server's end of a connection that has ended, for the application that is told so.
-    local: Option<Box<Address>>,
-    proxied: Option<Box<Proxied>>,
+    addresses: Option<Box<Addresses>>,
     waker: Option<Waker>,
     waiting: Waiting,
     flags: Flags,
@@ -80,6 +78,15 @@ pub(crate) struct State {
     notices: Notices,
     /// Held until the connection is forgotten.
     _place: Place,
+}
+
+/// What few connections have to say of their ends.
+#[derive(Debug, Default)]
+struct Addresses {
+    /// What a PROXY line said.
+    proxied: Option<Proxied>,
+    /// The server's end of a connection that has ended, for the application that is told so.
+    local: Option<Address>,
 }
 
 #[derive(Debug, Default)]
@@ -153,8 +160,7 @@ impl Connection {
                     route: Route::default(),
                     messages: 0,
                     peer,
-                    local: None,
-                    proxied: None,
+                    addresses: None,
                     waker: None,
                     waiting,
                     flags: Flags { awaits_proxy: server.config.expects_proxy(), ..Flags::default() },
@@ -235,7 +241,7 @@ impl Connection {
         }
         Self::session_lost(state, cause);
         if state.notices.closed.is_some() || state.notices.socket_end.is_some() {
-            state.local = transport.local_address().map(Box::new);
+            state.addresses.get_or_insert_default().local = transport.local_address();
         }
         state.http.close();
         state.outbox.clear();

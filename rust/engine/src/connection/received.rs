@@ -19,8 +19,8 @@ impl State {
     /// By how much that has changed since this was last asked.
     pub(super) fn received_change(&mut self) -> i64 {
         let held = self.received();
-        let before = std::mem::replace(&mut self.received, held);
-        held as i64 - before as i64
+        let before = std::mem::replace(&mut self.received, u32::try_from(held).unwrap_or(u32::MAX));
+        i64::from(self.received) - i64::from(before)
     }
 }
 
@@ -28,7 +28,7 @@ impl Connection {
     /// Refuses the body or message of a client that holds more than the window while all together hold too much.
     pub(super) fn bound_received(&self, state: &mut State) {
         let (held, most) = (state.received(), self.server.config.max_received_total);
-        if most == 0 || held <= WINDOW || self.server.received() + held.saturating_sub(state.received) as u64 <= most {
+        if most == 0 || held <= WINDOW || self.server.received() + held.saturating_sub(state.received as usize) as u64 <= most {
             return;
         }
         if state.session.is_some() {

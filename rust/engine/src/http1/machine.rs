@@ -38,8 +38,8 @@ enum Phase {
     Head,
     /// Reading a body that did not come with its head.
     Body(Box<Incoming>),
-    /// A request has been handed out.
-    Exchange,
+    /// A request has been handed out. So many bytes of a streamed answer whose length was declared are still to come.
+    Exchange { left: u64 },
     /// The connection speaks another protocol.
     Upgraded,
     /// Nothing more is read or written.
@@ -87,8 +87,8 @@ enum Streaming {
     No,
     Chunked,
     Raw,
-    /// So many bytes are still to come: the length was declared.
-    Sized(u64),
+    /// Its length was declared.
+    Sized,
     /// A stream that answers HEAD: its pieces are swallowed.
     Discarded,
 }
@@ -175,7 +175,7 @@ impl Http1 {
                     Err(rejection) => Err(Rejection { head: collected.head.starts_with(b"HEAD "), ..rejection }),
                 }
             }
-            Phase::Exchange | Phase::Upgraded | Phase::Closed => Ok(Received::Incomplete { consumed: 0 }),
+            Phase::Exchange { .. } | Phase::Upgraded | Phase::Closed => Ok(Received::Incomplete { consumed: 0 }),
         }
     }
 
@@ -201,11 +201,11 @@ impl Http1 {
         let rest = &input[span.end..];
         match head.framing {
             Framing::None => {
-                self.phase = Phase::Exchange;
+                self.phase = Phase::Exchange { left: 0 };
                 return Ok(Received::Request { consumed: span.end, head, body: &[] });
             }
             Framing::Length(length) if length <= rest.len() as u64 && length <= limits.max_body => {
-                self.phase = Phase::Exchange;
+                self.phase = Phase::Exchange { left: 0 };
                 // `length` is at most rest.len().
                 let body = &rest[..length as usize];
                 return Ok(Received::Request { consumed: span.end + body.len(), head, body });
@@ -222,7 +222,7 @@ impl Http1 {
     }
 
     fn finish_body<'h, 'b>(&mut self, consumed: usize) -> Received<'h, 'b> {
-        match std::mem::replace(&mut self.phase, Phase::Exchange) {
+        match std::mem::replace(&mut self.phase, Phase::Exchange { left: 0 }) {
             Phase::Body(incoming) => Received::Collected { consumed, request: Box::new(incoming.collected) },
             _ => Received::Incomplete { consumed },
         }
@@ -234,7 +234,7 @@ impl Http1 {
         match self.phase {
             Phase::Head => self.scanner.has_begun(),
             Phase::Body(_) => true,
-            Phase::Exchange | Phase::Upgraded | Phase::Closed => false,
+            Phase::Exchange { .. } | Phase::Upgraded | Phase::Closed => false,
         }
     }
 
@@ -249,14 +249,14 @@ impl Http1 {
     pub fn held(&self) -> usize {
         match &self.phase {
             Phase::Body(incoming) => incoming.collected.head.capacity() + incoming.collected.body.capacity(),
-            Phase::Head | Phase::Exchange | Phase::Upgraded | Phase::Closed => 0,
+            Phase::Head | Phase::Exchange { .. } | Phase::Upgraded | Phase::Closed => 0,
         }
     }
 
     /// True while a request waits for its answer, or for the rest of it.
     #[must_use]
     pub fn is_in_exchange(&self) -> bool {
-        matches!(self.phase, Phase::Exchange)
+        matches!(self.phase, Phase::Exchange { .. })
     }
 
     /// True once nothing more is read.
@@ -320,14 +320,14 @@ impl Http1 {
         let (body, streaming) = match bodyless(status, self.current.head, declared, None) {
             Some(body) => (body, Streaming::Discarded),
             None if declared.is_some() && !self.opens_tunnel(status) => {
-                let length = declared.unwrap_or_default();
-                (ResponseBody::Length(length), Streaming::Sized(length))
+                (ResponseBody::Length(declared.unwrap_or_default()), Streaming::Sized)
             }
             None if self.current.http11 && !self.opens_tunnel(status) => (ResponseBody::Chunked, Streaming::Chunked),
             None => (ResponseBody::UntilClose, Streaming::Raw),
         };
         self.encode(out, status, headers, body, style)?;
         self.current.streaming = streaming;
+        self.phase = Phase::Exchange { left: declared.unwrap_or_default() };
         Ok(())
     }
 
@@ -368,7 +368,7 @@ impl Http1 {
 
     /// Frames one piece of a streamed body: what goes before it is added to `prefix`.
     pub fn frame_piece(&mut self, length: usize, prefix: &mut Vec<u8>, finish: bool) -> Framed {
-        match &mut self.current.streaming {
+        match self.current.streaming {
             Streaming::Chunked => {
                 if length > 0 {
                     push_chunk_size(prefix, length);
@@ -381,13 +381,16 @@ impl Http1 {
                 })
             }
             Streaming::Raw => Framed::Sent(b""),
-            Streaming::Sized(left) => match left.checked_sub(length as u64) {
-                Some(rest) if rest == 0 || !finish => {
-                    *left = rest;
-                    Framed::Sent(b"")
+            Streaming::Sized => {
+                let Phase::Exchange { left } = &mut self.phase else { return Framed::Swallowed };
+                match left.checked_sub(length as u64) {
+                    Some(rest) if rest == 0 || !finish => {
+                        *left = rest;
+                        Framed::Sent(b"")
+                    }
+                    _ => Framed::Mismatch,
                 }
-                _ => Framed::Mismatch,
-            },
+            }
             Streaming::Discarded | Streaming::No => Framed::Swallowed,
         }
     }
