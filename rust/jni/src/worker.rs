@@ -159,8 +159,8 @@ impl Worker {
 
     /// Hands one message of a WebSocket to Java.
     pub(crate) fn message(&mut self, application: &Callee, id: ExchangeId, message: &Message<'_>) -> Result<Flow> {
-        let (kind, payload) = (message.kind as sys::jint, message.payload);
-        let kind = if message.in_place { kind | IN_PLACE } else { kind } | (message.number << NUMBER_SHIFT) as sys::jint;
+        let (kind, payload) = (numbered_kind(message), message.payload);
+        let kind = if message.in_place { kind | IN_PLACE } else { kind };
         let returned = if let Some(place) = self.buffer.bytes_mut().get_mut(..payload.len()) {
             place.copy_from_slice(payload);
             self.call_message(application, id, kind, payload.len(), message.route, None)?
@@ -176,17 +176,8 @@ impl Worker {
 
     /// Tells Java of a message that could not be handed over, for want of memory or whatever: Java counts messages.
     pub(crate) fn lost(&mut self, application: &Callee, id: ExchangeId, message: &Message<'_>, no_memory: bool) -> Result<Flow> {
-        let kind = message.kind as sys::jint | (message.number << NUMBER_SHIFT) as sys::jint;
-        let (connection, exchange, length, route) = in_java(id, message.payload.len(), message.route)?;
-        let arguments = [
-            sys::jvalue { l: application.object.as_raw() },
-            sys::jvalue { j: connection },
-            sys::jvalue { i: exchange },
-            sys::jvalue { i: kind },
-            sys::jvalue { i: length },
-            sys::jvalue { i: route },
-            sys::jvalue { z: no_memory },
-        ];
+        let place = in_java(id, message.payload.len(), message.route)?;
+        let arguments = of_message(application, place, numbered_kind(message), sys::jvalue { z: no_memory });
         // SAFETY: the id and the arguments are those of `int Worker.lost(Application, long, int, int, int, int, boolean)`.
         unsafe { self.call_int(self.classes.worker_lost, &arguments) }.map(flow)
     }
@@ -239,15 +230,8 @@ impl Worker {
             // worker. Java uses the buffer meanwhile, and no Rust reference to it is alive.
             return result(unsafe { function(number, application.number, connection, exchange, kind, length, route) });
         }
-        let arguments = [
-            sys::jvalue { l: application.object.as_raw() },
-            sys::jvalue { j: connection },
-            sys::jvalue { i: exchange },
-            sys::jvalue { i: kind },
-            sys::jvalue { i: length },
-            sys::jvalue { i: route },
-            sys::jvalue { l: body.map_or(ptr::null_mut(), |array| array.as_raw()) },
-        ];
+        let body = sys::jvalue { l: body.map_or(ptr::null_mut(), |array| array.as_raw()) };
+        let arguments = of_message(application, (connection, exchange, length, route), kind, body);
         // SAFETY: the id and the arguments are those of `int Worker.messageByJni(Application, long, int, int, int, int, byte[])`.
         unsafe { self.call_int(self.classes.worker_message, &arguments) }
     }
@@ -301,8 +285,29 @@ impl Worker {
     }
 }
 
-/// What each up-call says of its exchange, its length and its route, in Java's types.
-fn in_java(id: ExchangeId, length: usize, route: Route) -> Result<(sys::jlong, sys::jint, sys::jint, sys::jint)> {
+/// The kind of a message, and its number.
+fn numbered_kind(message: &Message<'_>) -> sys::jint {
+    message.kind as sys::jint | (message.number << NUMBER_SHIFT) as sys::jint
+}
+
+/// The arguments of an up-call for a message, of which the last is the method's own.
+fn of_message(application: &Callee, place: InJava, kind: sys::jint, last: sys::jvalue) -> [sys::jvalue; 7] {
+    let (connection, exchange, length, route) = place;
+    [
+        sys::jvalue { l: application.object.as_raw() },
+        sys::jvalue { j: connection },
+        sys::jvalue { i: exchange },
+        sys::jvalue { i: kind },
+        sys::jvalue { i: length },
+        sys::jvalue { i: route },
+        last,
+    ]
+}
+
+/// What each up-call says of its exchange (two numbers), its length and its route, in Java's types.
+type InJava = (sys::jlong, sys::jint, sys::jint, sys::jint);
+
+fn in_java(id: ExchangeId, length: usize, route: Route) -> Result<InJava> {
     let length = sys::jint::try_from(length).map_err(|_| Error::IndexOutOfBounds)?;
     Ok((id.connection as sys::jlong, id.exchange as sys::jint, length, sys::jint::from(route.to_wire())))
 }

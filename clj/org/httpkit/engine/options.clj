@@ -146,20 +146,22 @@
 
 (defn- max-received-total
   "Returns how many bytes may be held for what is not complete: it goes into the heap once it is. One request or message always fits."
-  ^long [options]
+  ^long [options max-body max-ws]
   (let [quarter (quot (.maxMemory (Runtime/getRuntime)) 4)
-        largest (max quarter (long (:max-body options 8388608)) (long (:max-ws options 4194304)))]
+        largest (max quarter (long max-body) (long max-ws))]
     (optional options :max-received-total (min largest (long most-bytes)) most-bytes)))
 
 (defn configuration
   "Returns everything but the address, which `org.httpkit.engine.address` adds."
   ^Configuration [options]
-  (let [max-line (integer options :max-line 8192 1)
+  (let [max-body (integer options :max-body 8388608 0)
+        max-ws (integer options :max-ws 4194304 0)
+        max-line (integer options :max-line 8192 1)
         max-headers (integer options :max-headers 128 1)]
     (when (> max-headers 256)
       (check/refuse :max-headers "a number from 1 to 256" max-headers))
     (doto (Configuration.)
-      (.limits (integer options :max-body 8388608 0) (int max-line) (int (max (long least-head-bytes) max-line))
+      (.limits max-body (int max-line) (int (max (long least-head-bytes) max-line))
                (int max-headers) (int (integer options :max-connections 0 0)))
       (.timeouts (int (optional options :header-timeout 30000))
                  (int (optional options :body-timeout 60000))
@@ -168,10 +170,10 @@
       (.clientAddress (int (choice options :proxy-protocol :disable {:disable 0 :enable 1 :optional 2}))
                       (boolean (get options :legacy-unsafe-remote-addr? true))
                       (trusted-proxies options))
-      (.channels (int (integer options :max-ws 4194304 0))
+      (.channels (int max-ws)
                  (int (optional options :max-pending 67108864))
                  (max-pending-total options)
-                 (max-received-total options)
+                 (max-received-total options max-body max-ws)
                  (int (optional options :ws-ping-interval nil)))
       (.dispatch (int (dispatch options)) (int (in-place-budget options)))
       (.serverHeader (server-header options)))))

@@ -76,7 +76,7 @@
   "Loads what `web-socket-response` needs, if that can be. Called as org.httpkit.server is loaded, so that it is compiled ahead of
   time with it, and reloaded by :reload-all together with the protocols."
   []
-  (when (loadable? 'ring.websocket.protocols)
+  (when (websockets?)
     (require 'org.httpkit.engine.ring-websocket)))
 
 (defn web-socket-response

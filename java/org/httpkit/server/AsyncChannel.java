@@ -258,7 +258,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         if (STATE.compareAndSet(this, OPEN, LOST) || STATE.compareAndSet(this, STREAMING, LOST)) {
             int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : CloseStatus.CLIENT;
             release();
-            application.execute(() -> application.reportCloseErrors(() -> ended(status, status, "")));
+            application.executeClose(() -> ended(status, status, ""));
         }
     }
 

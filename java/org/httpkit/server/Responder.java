@@ -77,8 +77,7 @@ final class Responder {
         String text = exposeErrors ? failure.getMessage() : "Internal Server Error";
         int sent = lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
         if (channel.hasCloseHandler()) {
-            RingApplication application = channel.application();
-            application.execute(() -> application.reportCloseErrors(() -> channel.ended(CloseStatus.SERVER, "")));
+            channel.application().executeClose(() -> channel.ended(CloseStatus.SERVER, ""));
         }
         return sent;
     }

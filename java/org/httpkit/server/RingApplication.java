@@ -231,6 +231,11 @@ public final class RingApplication extends Application {
         }
     }
 
+    /** Runs close callbacks where they hold nobody up; what they throw is reported. */
+    void executeClose(Runnable callbacks) {
+        execute(() -> reportCloseErrors(callbacks));
+    }
+
     /** Runs close callbacks where no caller is left to hear of their failure. */
     void reportCloseErrors(Runnable callbacks) {
         if (!report("on close handler", callbacks)) {

@@ -87,7 +87,7 @@ final class WebSocket extends MessageQueue {
     void giveUp(int code, String reason) {
         if (channel().closeWebSocket(code, reason)) {
             // It may be an engine thread that learnt of it.
-            application().execute(() -> application().reportCloseErrors(() -> channel().ended(code, reason)));
+            application().executeClose(() -> channel().ended(code, reason));
         }
     }
 

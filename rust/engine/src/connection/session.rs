@@ -232,12 +232,17 @@ impl Connection {
         let Some(session) = state.session.as_deref_mut() else { return 0 };
         session.heard = false;
         session.spoke = false;
+        self.silence(session)
+    }
+
+    /// After so many milliseconds without a sign of life something happens, 0 for never.
+    fn silence(&self, session: &Session) -> u32 {
         if session.idle_millis > 0 { session.idle_millis } else { self.server.config.ping_interval }
     }
 
     /// Whether a message that does not go on has a deadline of its own: not where silence has an earlier one.
     pub(super) fn bounds_message(&self, session: &Session) -> bool {
-        let silence = if session.idle_millis > 0 { session.idle_millis } else { self.server.config.ping_interval };
+        let silence = self.silence(session);
         let limit = self.server.config.timeouts.body.as_millis();
         limit > 0 && (silence == 0 || limit <= u128::from(silence))
     }
