@@ -15,7 +15,7 @@ LIBRARY := libhttpkit_rs.$(if $(filter macos,$(SYSTEM)),dylib,so)
 STAGE := target/native-resources/native/$(SYSTEM)-$(PROCESSOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help build native classes run example repl test lint check install bench fmt clean
+.PHONY: help build native classes run example repl test fuzz lint check install bench fmt clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -51,6 +51,17 @@ repl: build ## Start a Clojure REPL with the server on the class path
 
 test: build ## Run every test: Rust, Clojure (of the Java classes too), Autobahn's, in a browser
 	@scripts/test $(JAVA)
+
+FUZZ ?= http1
+FUZZ_SECONDS ?= 60
+
+fuzz: ## Fuzz a protocol core, FUZZ=http1 or websocket, for FUZZ_SECONDS (60)
+	@scripts/require cargo cc c++
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	@mkdir -p target/fuzz/$(FUZZ)
+	@# Sanitizers are unstable; the variable lets the stable compiler have them.
+	RUSTC_BOOTSTRAP=1 cargo fuzz run $(FUZZ) --fuzz-dir rust/engine/fuzz target/fuzz/$(FUZZ) \
+	  rust/engine/fuzz/seeds/$(FUZZ) -- -max_total_time=$(FUZZ_SECONDS)
 
 lint: build ## Check formatting and every compiler's and linter's warnings
 	cargo fmt --all --check
