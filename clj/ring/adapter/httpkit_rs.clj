@@ -41,7 +41,8 @@
     :send-server-version?  - whether answers name the server (default true)
 
   WebSockets:
-    :ws-idle-timeout       - milliseconds without a frame after which one is closed, 0 for any time (default 30000)
+    :ws-idle-timeout       - milliseconds without a frame after which one is closed, 0 for any time (default 30000); with a
+                             shorter :ws-ping-interval only where the client answers no ping
     :ws-max-text-size      - bytes of a text message (default 65536)
     :ws-max-binary-size    - bytes of a binary message (default 65536)
 

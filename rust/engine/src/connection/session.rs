@@ -235,9 +235,15 @@ impl Connection {
         self.silence(session)
     }
 
+    /// Whether silence is answered by a ping, whose pong is a sign of life: not where an idle WebSocket is closed before.
+    fn pings(&self, session: &Session) -> bool {
+        let interval = self.server.config.ping_interval;
+        interval > 0 && (session.idle_millis == 0 || interval < session.idle_millis)
+    }
+
     /// After so many milliseconds without a sign of life something happens, 0 for never.
     fn silence(&self, session: &Session) -> u32 {
-        if session.idle_millis > 0 { session.idle_millis } else { self.server.config.ping_interval }
+        if self.pings(session) { self.server.config.ping_interval } else { session.idle_millis }
     }
 
     /// Whether a message that does not go on has a deadline of its own: not where silence has an earlier one.
@@ -254,7 +260,7 @@ impl Connection {
             self.release(guard);
             return;
         };
-        if session.idle_millis > 0 {
+        if !self.pings(session) {
             if !session.heard && !session.spoke {
                 self.close_session(state, SocketEndKind::Idle, CloseCode::GOING_AWAY, IDLE_TIMEOUT.to_owned());
             }

@@ -223,6 +223,20 @@ fn a_peer_that_answers_no_ping_is_reaped() {
 }
 
 #[test]
+fn pings_keep_a_websocket_from_being_idle_where_they_come_first() {
+    let fixture = Fixture::with(|config| config.ping_interval = 250);
+    let (mut pinged, mut idle) = (fixture.open_websocket("/ws/600"), fixture.open_websocket("/ws/50"));
+    for _ in 0..4 {
+        assert_eq!(pinged.frame(), (PING, Vec::new()));
+        pinged.send_frame(PONG, b"");
+    }
+    assert_eq!(idle.frame(), (CLOSE, close(1001, "Idle Timeout")));
+    assert_eq!(end(&fixture).kind, SocketEndKind::Idle);
+    pinged.wait_for_end();
+    assert_eq!(fixture.app.log().ends.len(), 2, "no answer to the last ping");
+}
+
+#[test]
 fn a_callback_that_panics_costs_its_connection_only() {
     let fixture = Fixture::new();
     let (mut client, mut other) = (fixture.open_websocket("/ws"), fixture.open_websocket("/ws"));
