@@ -1,5 +1,5 @@
 (ns jvm.shortage-test
-  "What a system refuses, or a process runs out of (docs/RELIABILITY.md, R13, R17)."
+  "What a system refuses, or a process runs out of (docs/RELIABILITY.md, R13, R14, R17)."
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
             [clojure.test :refer [deftest is testing use-fixtures]]
@@ -44,7 +44,7 @@
                   (.start (doto (ProcessBuilder. ^List command) (.redirectErrorStream true)))
                   (catch java.io.IOException _ nil))]
     (when process
-      (let [line (.readLine ^BufferedReader (io/reader (.getInputStream process)))]
+      (let [line (.readLine ^BufferedReader (io/reader (.getInputStream ^Process process)))]
         (when (string/includes? (str line) "attached")
           process)))))
 
@@ -63,4 +63,20 @@
             (is (<= 5 (count (re-seq (re-pattern (str error ".*INJECTED")) (slurp calls))))))
           (skip "strace is not there, or may not trace")))
       (testing "the listener is as it was"
+        (is (= (repeat 10 "fine") (served port 10)))))))
+
+(deftest a-backlog-that-fills-while-the-process-is-stopped
+  (with-open [jvm (child/start)]
+    (let [port (child/evaluate jvm '(start {:backlog 1024}))
+          signal #(child/run "kill" (str "-" %) (child/pid jvm))]
+      ;; More than tokio accepts before it gives way, and handlers that keep their thread for a while.
+      (dotimes [_ 5]
+        (signal "STOP")
+        (let [connections (doall (repeatedly 400 #(raw/connect port)))]
+          (doseq [connection connections]
+            (raw/write connection (raw/request "GET" "/wait")))
+          (signal "CONT")
+          (is (= {"waited" 400} (frequencies (map #(:body (raw/read-response %)) connections))))
+          (run! raw/disconnect connections)))
+      (testing "and the listener goes on"
         (is (= (repeat 10 "fine") (served port 10)))))))

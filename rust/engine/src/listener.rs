@@ -18,6 +18,8 @@ use crate::runtime::{self, Place};
 use crate::server::ServerState;
 use crate::socket_file::SocketFile;
 
+/// Connections accepted before other tasks have their turn.
+const TURN: u32 = 32;
 /// The pause after EMFILE and its like: descriptors come back when connections end, not by asking again at once.
 const BACK_OFF: Duration = Duration::from_millis(75);
 /// At most one report of a failed accept in this time.
@@ -129,6 +131,21 @@ fn finish(config: &ServerConfig, socket: Socket) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Gives way to the other tasks of this thread. Not tokio's `yield_now`, and not its budget of 128 operations a poll: what these keep back
+/// to wake the task with stays on this thread until it sleeps, and the next task may hold it for as long as it likes (a handler in
+/// place, a spare that parks). A wake goes to the queue, from which another thread can take it.
+async fn give_way() {
+    let mut has_given = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut has_given, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Accepts until the listener is closed.
 pub(crate) async fn accept_forever(server: Arc<ServerState>) {
     let mut reported: Option<Instant> = None;
@@ -139,6 +156,9 @@ pub(crate) async fn accept_forever(server: Arc<ServerState>) {
         }
         let Some(accepted) = std::future::poll_fn(|context| server.listener.poll_accept(context)).await else { return };
         count = count.wrapping_add(1);
+        if count % TURN == 0 {
+            give_way().await;
+        }
         match accepted.and_then(|(transport, peer)| begin(&server, transport, peer, count)) {
             Ok(()) => {}
             // The client was gone before it was accepted, or a signal came: nothing is wrong with the listener.
