@@ -66,17 +66,24 @@ fn is_future_address(literal: &[u8]) -> bool {
     is_part(version, |byte| byte.is_ascii_hexdigit()) && is_part(address, |byte| byte == b':' || is_name_byte(byte))
 }
 
-/// The authority of a target in absolute-form, `None` in any other.
-pub(super) fn of_target(target: &[u8]) -> Option<&[u8]> {
-    if target.first() == Some(&b'/') {
-        return None;
+/// The authority of a target in absolute-form, `None` in any other (RFC 9112 section 3.2).
+///
+/// # Errors
+/// What looks like an absolute-form and is none: another reader may find another host in it. Not that of a `CONNECT`, which is an authority.
+pub(super) fn of_target(target: &[u8], is_connect: bool) -> Result<Option<&[u8]>, Rejection> {
+    let delimiter = target.iter().position(|byte| matches!(byte, b':' | b'/' | b'?'));
+    let Some(place) = delimiter.filter(|&place| target[place] == b':') else { return Ok(None) };
+    let (scheme, rest) = target.split_at(place);
+    if let (true, Some(rest)) = (is_scheme(scheme), rest.strip_prefix(b"://")) {
+        return Ok(Some(rest.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or(rest)));
     }
-    let (scheme, rest) = target.split_at(target.iter().position(|&byte| byte == b':')?);
-    let rest = rest.strip_prefix(b"://")?;
-    if scheme.is_empty() || !scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
-        return None;
-    }
-    Some(rest.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or(rest))
+    if is_connect { Ok(None) } else { Err(Rejection::bad("Invalid request target")) }
+}
+
+/// RFC 3986 section 3.1.
+fn is_scheme(scheme: &[u8]) -> bool {
+    scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
 fn parse_port(digits: &[u8]) -> Result<u16, Rejection> {

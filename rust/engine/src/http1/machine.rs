@@ -271,6 +271,12 @@ impl Http1 {
         self.is_in_exchange() && self.current.streaming != Streaming::No
     }
 
+    /// True if only the close tells the end of the current answer, or of the last one.
+    #[must_use]
+    pub fn is_until_close(&self) -> bool {
+        self.current.streaming == Streaming::Raw
+    }
+
     /// The connection will not be kept after the current exchange.
     pub fn close_after_exchange(&mut self) {
         self.current.keep_alive = false;
@@ -293,6 +299,7 @@ impl Http1 {
         H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
     {
         let body = match bodyless(status, self.current.head, declared, Some(length)) {
+            Some(_) if self.opens_tunnel(status) => ResponseBody::None(None),
             Some(body) => body,
             None if self.opens_tunnel(status) => ResponseBody::UntilClose,
             None => ResponseBody::Length(length),
@@ -318,6 +325,7 @@ impl Http1 {
         H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
     {
         let (body, streaming) = match bodyless(status, self.current.head, declared, None) {
+            Some(_) if self.opens_tunnel(status) => (ResponseBody::None(None), Streaming::Discarded),
             Some(body) => (body, Streaming::Discarded),
             None if declared.is_some() && !self.opens_tunnel(status) => {
                 (ResponseBody::Length(declared.unwrap_or_default()), Streaming::Sized)

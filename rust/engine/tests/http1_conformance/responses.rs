@@ -172,6 +172,20 @@ fn h20_statuses_without_a_body_carry_none() {
 }
 
 #[test]
+fn h20_a_tunnel_has_no_length() {
+    for status in [200, 204, 205] {
+        let connect = || in_exchange("CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n");
+        let (mut whole, mut streamed) = (Vec::new(), Vec::new());
+        assert!(connect().answer(&mut whole, status, [], 0, None, STYLE).is_ok());
+        assert!(connect().start(&mut streamed, status, [], Some(5), STYLE).is_ok());
+        for output in [whole, streamed] {
+            assert_eq!(field(&lines(&output), "content-length"), [""; 0], "{status}");
+            assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0], "{status}");
+        }
+    }
+}
+
+#[test]
 fn h20_an_interim_status_in_place_of_an_answer_closes() {
     for (status, next) in [(100, Next::Close), (101, Next::Close), (103, Next::Close), (199, Next::Close), (200, Next::Read)] {
         let mut http = in_exchange(GET);
