@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::application::{Application, CloseCause};
+use crate::application::Application;
 use crate::config::{Listen, ServerConfig};
 use crate::dispatch::{Dispatch, Route};
 use crate::http1::Method;
@@ -130,7 +130,7 @@ impl Server {
     pub fn close(&self) {
         self.drain();
         for connection in self.connections() {
-            connection.cut(CloseCause::Server);
+            connection.cut();
         }
     }
 

@@ -125,6 +125,32 @@ fn calls_that_are_taken_over_all_the_time_answer_in_order() {
 }
 
 #[test]
+fn what_is_behind_a_slow_call_is_answered_though_the_client_has_closed_its_side() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/block/1"]));
+    fixture.app.held(1);
+    rescued(&fixture, 1);
+    client.send(requests(&["/file-block/2", "/c", "/d"]));
+    client.finish();
+    // Others are served meanwhile: by then the task that took over has read all of it and the FIN.
+    for _ in 0..20 {
+        assert_eq!(fixture.get("/elsewhere").status, 200);
+    }
+    fixture.app.release(1);
+    assert_eq!(client.response().text(), "/block/1");
+    // The second call has the rest with it, and keeps its thread after its answer: the task that took over sees no input and the FIN.
+    fixture.app.held(2);
+    rescued(&fixture, 2);
+    assert_eq!(client.response().body.len(), 1 << 20);
+    assert_eq!(fixture.get("/elsewhere").status, 200);
+    fixture.app.release(2);
+    assert_eq!(client.response().text(), "/c");
+    assert_eq!(client.response().text(), "/d");
+    assert_eq!(client.ending(), Ending::Closed);
+}
+
+#[test]
 fn a_panic_in_a_call_that_was_taken_over_gives_the_connection_back() {
     let (fixture, _turn) = fixture();
     for (number, behind) in [(1, vec![]), (2, vec!["/behind"])] {

@@ -92,12 +92,6 @@ impl Connection {
     {
         let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         let state = &mut *guard;
-        if state.flags.read_closed {
-            // The client has sent its FIN: for a stream it is gone.
-            self.end(state, CloseCause::Client);
-            self.release(guard);
-            return Ok(Sent::NotOpen);
-        }
         let date = date::now();
         let style = self.style(&date);
         let out = state.outbox.buffer();

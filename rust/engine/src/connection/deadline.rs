@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
+use super::session::Session;
 use super::transport::{Presence, Transport};
 use super::{Connection, State};
 use crate::application::{CloseCause, SocketEndKind};
@@ -20,10 +21,14 @@ use crate::websocket::CloseCode;
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a client may take to read an answer after which the connection closes, before what it sends is missed.
 const READING: Duration = Duration::from_secs(5);
+/// How long the next piece of a stream may take whose client has closed its side: such a client may have left.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long the answers to the messages of a client that then broke the protocol are waited for.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-/// How long a client may take to answer our Close frame: with the sweeper's pause less than 5 seconds.
+/// How long a client may take to answer our Close frame, or to take any of what was sent before it: with the sweeper's pause less than 5 seconds.
 const CLOSE_GRACE: Duration = Duration::from_millis(4900).saturating_sub(LONGEST_TICK);
+/// How long a server that stops waits for the rest of a head.
+const LAST_HEAD: Duration = Duration::from_millis(500);
 /// How often a client whose socket is not read is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Why a WebSocket is closed whose client has begun a message and sends nothing more.
@@ -52,6 +57,8 @@ pub(super) enum Waiting {
     Close,
     /// The answers to a client that broke the protocol.
     LastAnswers,
+    /// The next piece of a stream, with a client that has closed its side.
+    Silent,
     /// The application: it may take any time.
     Application,
     /// Likewise, and nothing more is read meanwhile, so that no read tells of a client that leaves.
@@ -69,6 +76,7 @@ impl Waiting {
             Self::Linger => LINGER,
             Self::Reader => READING,
             Self::Close => CLOSE_GRACE,
+            Self::Silent => SILENCE,
             Self::LastAnswers => LAST_ANSWERS,
             Self::Unread => LOOK_EVERY,
             Self::Application | Self::Socket => Duration::ZERO,
@@ -85,7 +93,11 @@ fn after(timeout: Duration) -> u64 {
 impl Connection {
     /// Sets the deadline after something happened. `progress`: bytes moved in the direction that is waited for.
     pub(super) fn update_deadline(&self, state: &mut State, progress: bool) {
-        let waiting = if !state.outbox.is_empty() {
+        let closing = state.session.as_deref().filter(|session| !session.is_open());
+        let gives_up = closing.is_some_and(Session::gives_up);
+        let waiting = if closing.is_some() {
+            Waiting::Close
+        } else if !state.outbox.is_empty() {
             Waiting::Write
         } else if state.flags.lingering {
             // Whoever stops the server waits as well.
@@ -93,11 +105,12 @@ impl Connection {
         } else if let Some(session) = &state.session {
             match session.ending {
                 Some(_) => Waiting::LastAnswers,
-                None if !session.is_open() => Waiting::Close,
                 None if session.holds > 0 => Waiting::Unread,
                 None if session.protocol.is_mid_message() && self.bounds_message(session) => Waiting::Message,
                 None => Waiting::Socket,
             }
+        } else if state.flags.read_closed && state.http.is_streaming() {
+            Waiting::Silent
         } else if state.http.is_in_exchange() {
             if state.reads_ahead() { Waiting::Application } else { Waiting::Unread }
         } else if state.http.is_reading_body() {
@@ -110,7 +123,9 @@ impl Connection {
         // A head must be complete in time, however steadily its bytes drip in (slowloris); a body or a reader must only move.
         let renews = progress
             && match waiting {
-                Waiting::Body | Waiting::Write => true,
+                Waiting::Body | Waiting::Write | Waiting::Silent => true,
+                // What the client sends is of no interest any more.
+                Waiting::Close => state.outbox.written > 0 && !gives_up,
                 Waiting::Message => state.session.as_deref_mut().is_some_and(|session| std::mem::take(&mut session.heard)),
                 _ => false,
             };
@@ -126,6 +141,13 @@ impl Connection {
         }
     }
 
+    /// The server stops: the rest of a head is on its way, or never comes.
+    pub(super) fn hurry_head(&self, state: &State) {
+        if state.waiting == Waiting::Head && state.http.is_mid_request() {
+            self.deadline.fetch_min(after(LAST_HEAD), Ordering::Relaxed);
+        }
+    }
+
     /// The sweeper found that the deadline has passed.
     fn expire(&self, now: u64) {
         let mut state = self.state.lock();
@@ -134,7 +156,9 @@ impl Connection {
         if self.deadline.load(Ordering::Relaxed) <= now {
             match state.waiting {
                 Waiting::Head | Waiting::Body if state.http.is_mid_request() => self.reject(&mut state, Rejection::TIMEOUT),
-                Waiting::Write => self.abort(&mut state, CloseCause::Timeout),
+                Waiting::Write => self.abort_unless_written(&mut state, now),
+                Waiting::Close if !state.outbox.is_empty() => self.abort_unless_written(&mut state, now),
+                Waiting::Silent => self.abort(&mut state, CloseCause::Client),
                 Waiting::Socket => return self.session_expired(state),
                 Waiting::Message => {
                     let (kind, code) = (SocketEndKind::Idle, CloseCode::POLICY_VIOLATION);
@@ -158,11 +182,23 @@ impl Connection {
         self.release(state);
     }
 
+    /// A socket says that it takes more when a third of its buffer, which may be megabytes, is free: a slow reader may need longer for so much
+    /// than its deadline allows. It takes more as soon as anything is free.
+    fn abort_unless_written(&self, state: &mut State, now: u64) {
+        let written = state.transport.as_ref().map(|transport| state.outbox.write_at_once(transport));
+        if matches!(written, Some(Ok(true))) {
+            self.wrote(state);
+        }
+        if self.deadline.load(Ordering::Relaxed) <= now {
+            self.abort(state, CloseCause::Timeout);
+        }
+    }
+
     /// Ends the connection of a client that has gone behind input that is not read. One that has only closed its side may wait for its
     /// answer, and what a WebSocket's client sent before that is still to be delivered.
     fn look_for_client(&self, mut state: MutexGuard<'_, State>) {
         let presence = state.transport.as_ref().map_or(Presence::Gone, Transport::presence);
-        if presence == Presence::Gone || presence == Presence::Finished && state.needs_client() {
+        if presence == Presence::Gone || presence == Presence::Finished && (state.needs_client() || state.http.is_streaming()) {
             self.abort(&mut state, CloseCause::Client);
         } else {
             self.deadline.store(Waiting::Unread.deadline(&self.server.config.timeouts), Ordering::Relaxed);

@@ -91,7 +91,7 @@ impl State {
 
     /// Whether the exchange is over once the client has closed its side.
     pub(super) fn needs_client(&self) -> bool {
-        self.http.is_streaming() || self.flags.watched && self.http.is_in_exchange()
+        self.flags.watched && self.http.is_in_exchange()
     }
 }
 
@@ -145,7 +145,7 @@ impl Connection {
         if state.session.is_some() {
             return false;
         }
-        let idle = !state.http.is_in_exchange() && !state.flags.unread_input;
+        let idle = !state.http.is_in_exchange() && !state.flags.unread_input && state.flags.input_held_by.is_none();
         // `drain` found an answer on its way here, and left the end to us.
         if idle && self.server.is_draining() && !state.http.is_mid_request() {
             state.http.close();
@@ -211,7 +211,7 @@ impl Connection {
         })
     }
 
-    /// The client has closed its side. A request it sent in full still gets its answer (http-kit loses it); a stream does not
+    /// The client has closed its side. A request it sent in full still gets its answer (http-kit loses it); what is watched does not
     /// go on for a client that has gone, which is how the end of an event stream is noticed.
     fn input_ended(&self, state: &mut State) {
         state.flags.read_closed = true;

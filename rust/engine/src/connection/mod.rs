@@ -191,6 +191,7 @@ impl Connection {
         }
         if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
             state.http.close_after_exchange();
+            self.hurry_head(&state);
         } else if !state.http.is_closed() {
             self.end(&mut state, CloseCause::Server);
         } else if state.flags.lingering {
@@ -217,10 +218,18 @@ impl Connection {
         taken_over.then(|| Drive::new(Arc::clone(self)))
     }
 
-    /// Cuts the connection.
-    pub(crate) fn cut(&self, cause: CloseCause) {
+    /// The server ends, and with it the connection. A reset destroys what the client has not read yet: only where a clean end would make an
+    /// answer look complete, or tells of no answer.
+    pub(crate) fn cut(&self) {
         let mut state = self.state.lock();
-        self.abort(&mut state, cause);
+        self.flush(&mut state);
+        let in_exchange = state.http.is_in_exchange();
+        let is_cut = in_exchange || !state.outbox.is_empty();
+        if in_exchange && !state.http.is_streaming() || is_cut && state.http.is_until_close() {
+            self.abort(&mut state, CloseCause::Server);
+        } else {
+            self.end(&mut state, CloseCause::Server);
+        }
         self.release(state);
     }
 
@@ -263,12 +272,7 @@ impl Connection {
         let _watch = state.outbox.has_file().then(|| dispatch::get().watch(config.in_place_budget, &self.server.stats));
         match state.outbox.write(transport) {
             Ok(flushed) => {
-                if state.flags.full && state.outbox.buffered() < LOW_WATER {
-                    state.flags.full = false;
-                    state.notices.writable = true;
-                }
-                let progress = state.outbox.written > 0;
-                self.update_deadline(state, progress);
+                self.wrote(state);
                 flushed
             }
             Err(_) => {
@@ -276,6 +280,16 @@ impl Connection {
                 Flushed::All
             }
         }
+    }
+
+    /// The socket has taken what it takes.
+    fn wrote(&self, state: &mut State) {
+        if state.flags.full && state.outbox.buffered() < LOW_WATER {
+            state.flags.full = false;
+            state.notices.writable = true;
+        }
+        let progress = state.outbox.written > 0;
+        self.update_deadline(state, progress);
     }
 
     /// Frees the lock, then tells the application and the task what happened under it.

@@ -160,6 +160,28 @@ impl Outbox {
         }
     }
 
+    /// Writes once, though the socket has not said that it has room. True if it took anything.
+    pub(super) fn write_at_once(&mut self, transport: &Transport) -> io::Result<bool> {
+        let written = if self.buffered() > 0 {
+            let written = transport.write_at_once(&self.buffer[self.sent..])?;
+            self.sent += written;
+            if self.buffered() == 0 {
+                self.release();
+            }
+            written
+        } else if let Some(Bulk::File { file, offset, remaining }) = self.bulk.as_deref_mut() {
+            let count = usize::try_from((*remaining).min(BULK_TURN)).unwrap_or(usize::MAX);
+            let written = transport.send_file_at_once(file, offset, count)?;
+            *remaining -= written as u64;
+            written
+        } else {
+            // A source that waits has its next piece in the buffer.
+            0
+        };
+        self.written += written as u64;
+        Ok(written > 0)
+    }
+
     /// One step of the body: the buffer is empty.
     fn write_bulk(&mut self, transport: &Transport) -> io::Result<u64> {
         let (written, done) = match self.bulk.as_deref_mut() {

@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub(super) ending: Option<Box<Closed>>,
     /// The application knows that it has ended.
     told: bool,
+    /// It was closed because its client does not read: how slowly it goes on reading makes no difference.
+    too_slow: bool,
     /// Bytes came since the deadline was set.
     pub(super) heard: bool,
     /// Something was sent since the deadline was set.
@@ -47,6 +49,11 @@ impl Session {
     /// Messages can be sent.
     pub(super) fn is_open(&self) -> bool {
         self.protocol.state() == Progress::Open || self.ending.is_some()
+    }
+
+    /// What still waits for the client when the grace ends is not sent.
+    pub(super) fn gives_up(&self) -> bool {
+        self.too_slow
     }
 }
 
@@ -91,6 +98,7 @@ impl Connection {
             holds: 0,
             ending: None,
             told: false,
+            too_slow: false,
             heard: false,
             spoke: false,
             pinged: false,
@@ -159,6 +167,7 @@ impl Connection {
     pub(super) fn close_session(&self, state: &mut State, kind: SocketEndKind, code: CloseCode, reason: String) {
         let Some(session) = state.open_session() else { return };
         session.told = true;
+        session.too_slow = kind == SocketEndKind::Slow;
         session.holds = 0;
         let on_wire = if kind == SocketEndKind::Slow { "" } else { &reason };
         if let Ok(Some(frame)) = session.protocol.close(i32::from(code.0), on_wire) {

@@ -108,6 +108,28 @@ impl Transport {
         }
     }
 
+    /// As [`Transport::try_write`], whatever the poller knows of the socket.
+    #[cfg(target_os = "linux")]
+    pub(super) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&*self.socket(), bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
+
+    /// Likewise for a part of a file.
+    #[cfg(target_os = "linux")]
+    pub(super) fn send_file_at_once(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
+        Ok(rustix::fs::sendfile(&*self.socket(), file, Some(offset), count)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn send_file_at_once(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
+        self.try_send_file(file, offset, count)
+    }
+
     /// Elsewhere `sendfile` differs from system to system; a copy through a buffer serves all.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {

@@ -41,7 +41,7 @@ fn a_full_outbox_stays_full_until_it_is_read() {
     assert_eq!((log.flood.len(), log.writable.len()), (full, 0));
     fixture.server.close();
     sender.join().unwrap();
-    client.wait_for_reset();
+    client.wait_for_end();
     let log = fixture.app.log();
     assert_eq!(log.closed.len(), 1);
     assert_eq!(log.closed[0].1, CloseCause::Server);

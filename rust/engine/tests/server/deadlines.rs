@@ -166,6 +166,30 @@ fn r3_a_client_that_reads_slowly_but_steadily_gets_everything() {
     });
 }
 
+#[test]
+fn r3_a_client_that_reads_more_slowly_than_a_socket_says_it_has_room_is_not_cut() {
+    let fixture = Fixture::with(|config| config.timeouts = timeouts(0, 0, 1000, 0));
+    std::thread::scope(|scope| {
+        for mode in ["/file", "/source", "/big"] {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                let mut client = fixture.connect();
+                client.send(format!("GET {mode}/20000000 HTTP/1.1\r\nHost: x\r\n\r\n"));
+                assert_eq!(client.head().status, 200);
+                let quiet = fixture.connect();
+                quiet.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+                let mut taken = 0;
+                for _ in 0..40 {
+                    assert!(quiet.stream.peek(&mut [0; 1]).is_err());
+                    taken += client.take(30_000).len();
+                }
+                assert_eq!(client.take(20_000_000 - taken).len(), 20_000_000 - taken, "{mode}");
+                assert_eq!(client.get("/next").text(), "/next");
+            });
+        }
+    });
+}
+
 fn read_slowly(fixture: &Fixture, mode: &str) {
     // More than the sockets' buffers hold, so that the server waits for the client most of the time.
     let (parts, part) = (24, 1_000_000);

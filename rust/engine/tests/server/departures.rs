@@ -9,7 +9,7 @@ use crate::support::client::{Client, frame};
 use crate::support::{Fixture, eventually};
 
 /// More than is read behind a request in progress, and less than the sockets hold.
-const SURPLUS: usize = 200_000;
+const SURPLUS: usize = 150_000;
 const READ_AHEAD: u64 = 64 * 1024;
 
 /// As a client does that is killed, or has unread data: with a RST.

@@ -47,6 +47,47 @@ fn an_exchange_in_flight_is_answered_and_nothing_behind_it() {
 }
 
 #[test]
+fn a_head_that_does_not_go_on_holds_nobody_up() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET / HT");
+    assert_eq!(client.response().text(), "/first");
+    fixture.server.drain();
+    assert_eq!(client.response().status, 408);
+    assert_eq!(client.ending(), Ending::Closed);
+    fixture.app.wait("the last connection", |log| log.drained == 1);
+}
+
+#[test]
+fn what_was_sent_before_the_end_arrives() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let id = fixture.app.held(1);
+    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    assert_eq!(with_exchange(id, |exchange| exchange.send(&[b'x'; 200_000], false)), Some(Sent::Accepted));
+    fixture.server.close();
+    assert_eq!(fixture.app.wait("the end", |log| !log.closed.is_empty()).closed, [(id, CloseCause::Server)]);
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.chunk().len(), 200_000);
+    assert_eq!(client.ending(), Ending::Closed, "without the last chunk");
+}
+
+#[test]
+fn an_answer_that_ends_with_the_connection_is_never_cut_short_of_a_reset() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /hold HTTP/1.0\r\n\r\n");
+    let id = fixture.app.held(1);
+    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    assert_eq!(with_exchange(id, |exchange| exchange.send(b"part", false)), Some(Sent::Accepted));
+    assert_eq!(client.head().status, 200);
+    assert_eq!(client.take(4), b"part");
+    fixture.server.close();
+    assert_eq!(client.ending(), Ending::Reset);
+}
+
+#[test]
 fn a_request_that_has_begun_is_answered() {
     let fixture = Fixture::new();
     let parts = [

@@ -138,12 +138,13 @@ fn a_client_that_leaves_in_the_middle_of_a_request_gets_none() {
 }
 
 #[test]
-fn the_end_of_the_client_is_the_end_of_its_stream() {
+fn the_end_of_the_client_is_the_end_of_its_watched_stream() {
     let fixture = Fixture::new();
     let mut client = fixture.connect();
     client.send(requests(&["/hold"]));
     let id = fixture.app.held(1);
     assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    assert_eq!(with_exchange(id, |exchange| exchange.watch()), Some(true));
     assert_eq!(with_exchange(id, |exchange| exchange.send(b"one", false)), Some(Sent::Accepted));
     assert_eq!(client.head().status, 200);
     assert_eq!(client.chunk(), b"one");
@@ -157,18 +158,49 @@ fn the_end_of_the_client_is_the_end_of_its_stream() {
 }
 
 #[test]
-fn a_stream_begun_after_the_client_has_closed_is_refused() {
+fn a_stream_that_is_watched_after_the_client_has_closed_ends() {
     let fixture = Fixture::new();
     let mut client = Client::connect(fixture.server.port().unwrap());
     client.send(requests(&["/hold"]));
     client.finish();
     let id = fixture.app.held(1);
-    // The engine reads the FIN on its own; the refusal is what tells that it has.
-    let started = with_exchange(id, |exchange| exchange.start(head(200)));
-    if started == Some(Ok(Sent::Accepted)) {
-        fixture.app.wait("the end", |log| log.closed == [(id, CloseCause::Client)]);
-    } else {
-        assert!(matches!(started, Some(Ok(Sent::NotOpen))), "{started:?}");
-        assert_eq!(fixture.app.log().closed, [(id, CloseCause::Client)]);
+    // Whether the engine has read the FIN by now or not.
+    let _ = with_exchange(id, |exchange| exchange.start(head(200)));
+    let _ = with_exchange(id, |exchange| exchange.watch());
+    assert_eq!(fixture.app.wait("the end", |log| !log.closed.is_empty()).closed, [(id, CloseCause::Client)]);
+}
+
+#[test]
+fn a_stream_that_is_not_watched_goes_on_for_a_client_that_has_closed_its_side() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send(requests(&["/hold"]));
+    client.finish();
+    let id = fixture.app.held(1);
+    assert_eq!(fixture.get("/elsewhere").status, 200);
+    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    assert_eq!(client.head().status, 200);
+    for piece in [b"one".as_slice(), b"two"] {
+        assert_eq!(with_exchange(id, |exchange| exchange.send(piece, false)), Some(Sent::Accepted));
+        assert_eq!(client.chunk(), piece);
     }
+    assert_eq!(with_exchange(id, |exchange| exchange.send(b"end", true)), Some(Sent::Accepted));
+    assert_eq!(client.chunk(), b"end");
+    assert_eq!(client.chunk(), b"");
+    assert_eq!(client.ending(), Ending::Closed);
+    assert_eq!(fixture.app.log().closed, []);
+}
+
+#[test]
+fn a_stream_that_falls_silent_ends_if_the_client_has_closed_its_side() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send(requests(&["/hold"]));
+    client.finish();
+    let id = fixture.app.held(1);
+    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    assert_eq!(fixture.app.wait("the end", |log| !log.closed.is_empty()).closed, [(id, CloseCause::Client)]);
+    assert_eq!(client.head().status, 200);
+    let mut rest = Vec::new();
+    assert_eq!(client.rest(&mut rest), Ending::Reset, "a cut stream must not look complete");
 }

@@ -1,10 +1,10 @@
 //! How WebSockets end (RFC 6455 section 7): whoever begins, one Close frame each, and the application hears of it once.
 
 use httpkit_engine::websocket::{InvalidClose, Opcode};
-use httpkit_engine::{Sent, SocketEnd, SocketEndKind, with_exchange};
+use httpkit_engine::{Exchange, Sent, SocketEnd, SocketEndKind, with_exchange};
 
-use crate::support::Fixture;
 use crate::support::client::{Client, Ending, frame};
+use crate::support::{Fixture, eventually, timeouts};
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
@@ -128,6 +128,18 @@ fn a_client_that_does_not_answer_a_close_is_cut_off_after_a_while() {
 }
 
 #[test]
+fn a_client_that_reads_nothing_is_cut_off_after_the_close_whatever_still_waits_for_it() {
+    let fixture = Fixture::with(|config| config.timeouts = timeouts(0, 0, 0, 0));
+    let client = fixture.open_websocket("/ws");
+    let id = fixture.app.held(1);
+    let send = |exchange: &Exchange<'_>| exchange.send_message(Opcode::Binary, &[0; 1_000_000]).unwrap();
+    while with_exchange(id, send) != Some(Sent::Full) {}
+    assert_eq!(with_exchange(id, |exchange| exchange.close_websocket(1000, "")), Some(Ok(Sent::Accepted)));
+    eventually("no connection and nothing that waits", || fixture.server.gauges() == [0, 0]);
+    client.wait_for_reset();
+}
+
+#[test]
 fn a_lost_connection_is_told() {
     let fixture = Fixture::new();
     let clients = [
@@ -233,7 +245,7 @@ fn pings_keep_a_websocket_from_being_idle_where_they_come_first() {
     assert_eq!(idle.frame(), (CLOSE, close(1001, "Idle Timeout")));
     assert_eq!(end(&fixture).kind, SocketEndKind::Idle);
     pinged.wait_for_end();
-    assert_eq!(fixture.app.log().ends.len(), 2, "no answer to the last ping");
+    fixture.app.wait("the end of the one that answers no more", |log| log.ends.len() == 2);
 }
 
 #[test]
