@@ -54,8 +54,8 @@ impl Listener {
                 (ListenSocket::Tcp(listener), Some(port))
             }
             Listen::Unix(path) => {
-                let (socket, file) = SocketFile::bind(path)?;
-                (ListenSocket::Unix(UnixListener::from_std(finish(config, socket)?.into())?, file), None)
+                let (socket, file) = SocketFile::bind(path, |socket| listen(config, socket))?;
+                (ListenSocket::Unix(UnixListener::from_std(socket.into())?, file), None)
             }
         };
         Ok((Self { inner: Mutex::new(Inner { socket: Some(socket), waker: None }) }, port))
@@ -122,13 +122,13 @@ fn listen_on(config: &ServerConfig, socket: Socket, address: SocketAddr) -> io::
     }
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 6))?;
     socket.bind(&address.into())?;
-    finish(config, socket)
+    listen(config, &socket)?;
+    Ok(socket)
 }
 
-fn finish(config: &ServerConfig, socket: Socket) -> io::Result<Socket> {
+fn listen(config: &ServerConfig, socket: &Socket) -> io::Result<()> {
     rustix::net::listen(socket.as_fd(), i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+    socket.set_nonblocking(true)
 }
 
 /// Gives way to the other tasks of this thread. Not tokio's `yield_now`, and not its budget of 128 operations a poll: what these keep back

@@ -1,11 +1,12 @@
 //! The file of a Unix socket: it outlives the socket, and the next start would find it in its way. So a server removes its own, and one
 //! that a killed server has left behind, but never one at which somebody listens.
 
-use std::fs::{remove_file, symlink_metadata};
+use std::fs::{File, remove_file, symlink_metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The file that was made for a listener: a path alone may by then be that of another's.
@@ -19,13 +20,15 @@ pub(crate) struct SocketFile {
 type Identity = (u64, u64);
 
 impl SocketFile {
-    /// Binds a socket to a path; no file if it cannot be found again.
-    pub(crate) fn bind(path: &Path) -> io::Result<(Socket, Option<Self>)> {
+    /// Binds a socket to a path and has it listen; no file if it cannot be found again.
+    pub(crate) fn bind(path: &Path, listen: impl FnOnce(&Socket) -> io::Result<()>) -> io::Result<(Socket, Option<Self>)> {
+        let _turn = turn(path);
         let (socket, address) = (Socket::new(Domain::UNIX, Type::STREAM, None)?, SockAddr::unix(path)?);
         match socket.bind(&address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && remove_dead(path, &address) => socket.bind(&address)?,
             result => result?,
         }
+        listen(&socket)?;
         Ok((socket, socket_at(path).map(|identity| Self { path: path.to_owned(), identity })))
     }
 
@@ -35,6 +38,15 @@ impl SocketFile {
             let _ = remove_file(&self.path);
         }
     }
+}
+
+/// Between `bind` and `listen` a socket refuses connections, as a dead one does: another start, of whatever process, waits until the
+/// file returned is closed. Without one, where the directory cannot be opened, it does not.
+fn turn(path: &Path) -> Option<File> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = File::open(directory).ok()?;
+    flock(&directory, FlockOperation::LockExclusive).ok()?;
+    Some(directory)
 }
 
 /// Removes a socket that refuses connections. False if there was none, or none could be removed.

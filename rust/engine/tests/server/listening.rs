@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use httpkit_engine::{Exchange, Listen, Sent, Server, with_exchange};
 
@@ -128,6 +128,27 @@ fn a_socket_whose_server_was_killed_is_in_nobodys_way() {
     assert_eq!(status_line(&path), "HTTP/1.1 200 OK");
     fixture.server.close();
     assert!(!path.exists());
+}
+
+#[test]
+fn of_servers_that_start_at_once_on_a_path_one_has_it() {
+    let path = socket_path("race");
+    for round in 0..300 {
+        let barrier = Barrier::new(3);
+        let start = || {
+            let mut config = config();
+            config.listen = Listen::Unix(path.clone());
+            barrier.wait();
+            Server::start(config, Arc::new(App::default())).map_err(|error| error.source.kind())
+        };
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let (started, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert_eq!((started.len(), refused.len()), (1, 2), "round {round}: {refused:?}");
+        started.into_iter().flatten().for_each(|server| server.close());
+    }
 }
 
 #[test]
