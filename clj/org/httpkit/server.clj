@@ -45,7 +45,8 @@
   "Stops accepting connections, lets running exchanges finish, then closes the rest.
 
   Returns a promise delivered with true when the server has ended, or nil when it was already stopping. The call itself
-  blocks while the server drains.
+  blocks while the server drains and until the `on-close` callbacks of what it closed have run: for the rest of :timeout
+  at most, or a second if that is longer. Within a handler or callback it does not wait for those.
 
   Options:
     :timeout - milliseconds to wait for running exchanges before their handlers are interrupted (default 100)"

@@ -23,6 +23,8 @@ public final class HttpServer {
         System.err.printf("%s [%s] WARN - %s%n", new Date(), HttpServer.THREAD_NAME, error == null ? message : error.getMessage()));
 
     private static final String THREAD_NAME = "server-loop";
+    /** For close callbacks, when the timeout leaves them less: a stop that cuts at once owes them as well. */
+    private static final long LEAST_CLOSE_NANOS = TimeUnit.SECONDS.toNanos(1);
 
     /** The states of a server. */
     public enum Status {
@@ -87,7 +89,10 @@ public final class HttpServer {
 
     /**
      * Stops listening, gives running exchanges {@code timeout} milliseconds to finish, cuts what is left and interrupts its handlers.
-     * Then calls {@code callback}. The pool is shut down, whoever made it. Returns false if the server was not running.
+     * Waits for the close callbacks of what it cut, a second if less is left of the timeout, and calls {@code callback}. The pool is shut
+     * down, whoever made it. Returns false if the server was not running.
+     *
+     * <p>Called from within a server's handler or callback it does not wait for close callbacks: they may wait for that one.
      */
     public boolean stop(int timeout, Runnable callback) {
         // A start under way is waited for: until it is over there is nothing to stop.
@@ -97,9 +102,10 @@ public final class HttpServer {
             }
         }
         boolean interrupted = false;
+        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeout);
         Native.drain(id);
         try {
-            drain(timeout);
+            drain(timeout, deadline);
         } catch (InterruptedException e) {
             interrupted = true;
         }
@@ -110,6 +116,10 @@ public final class HttpServer {
         Native.close(id);
         application.executeLeftOver(application.executor().shutdownNow());
         Worker.interruptAll(application);
+        // Not before the handlers are interrupted: a callback may wait for its handler.
+        if (!interrupted && !isWithinServer()) {
+            interrupted = awaitClosed(deadline);
+        }
         application.overflow().stop();
         interrupted |= joinUninterruptibly();
         status.set(Status.STOPPED);
@@ -163,15 +173,35 @@ public final class HttpServer {
         thread.join();
     }
 
-    private void drain(int timeout) throws InterruptedException {
+    private void drain(int timeout, long deadline) throws InterruptedException {
         if (timeout <= 0) {
             return;
         }
-        long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeout);
         // The pool works until the last exchange is over: streamed bodies run on it.
         application.awaitDrained(timeout, TimeUnit.MILLISECONDS);
         application.executor().shutdown();
         application.executor().awaitTermination(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+    }
+
+    /** Returns true if it was interrupted. */
+    private boolean awaitClosed(long deadline) {
+        try {
+            application.awaitClosed(Math.max(LEAST_CLOSE_NANOS, deadline - System.nanoTime()));
+            return false;
+        } catch (InterruptedException e) {
+            return true;
+        }
+    }
+
+    /**
+     * Returns true if this thread was called by a server, to run a handler, a callback or a body. The stack tells, so that no request pays
+     * for the question; of which server it does not tell.
+     */
+    private static boolean isWithinServer() {
+        String here = HttpServer.class.getPackageName();
+        return StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE).walk(frames -> frames
+            .map(StackWalker.StackFrame::getDeclaringClass)
+            .anyMatch(caller -> caller != HttpServer.class && caller.getPackageName().equals(here)));
     }
 
     private boolean joinUninterruptibly() {

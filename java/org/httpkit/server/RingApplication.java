@@ -39,6 +39,7 @@ public final class RingApplication extends Application {
     private final ConcurrentMap<ExchangeKey, ExchangeListener> listeners = new ConcurrentHashMap<>();
     private final ConcurrentMap<ExchangeKey, WebSocket> webSockets = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
+    private final CloseTasks closeTasks = new CloseTasks();
     private final Overflow overflow = new Overflow(new PrefixThreadFactory("http-kit-server-overflow-"));
 
     /**
@@ -233,7 +234,20 @@ public final class RingApplication extends Application {
 
     /** Runs close callbacks where they hold nobody up; what they throw is reported. */
     void executeClose(Runnable callbacks) {
-        execute(() -> reportCloseErrors(callbacks));
+        execute(oweClose(() -> reportCloseErrors(callbacks)));
+    }
+
+    /** Returns the task of close callbacks, for which a stop waits from now on. */
+    ServerTask oweClose(ServerTask task) {
+        return closeTasks.owe(task);
+    }
+
+    /** Waits until the engine has told of every connection's end, and the close callbacks have run, for so many nanoseconds at most. */
+    void awaitClosed(long nanos) throws InterruptedException {
+        long deadline = System.nanoTime() + nanos;
+        // A connection that ended by itself just before it was to be cut is told of on another thread.
+        drained.await(nanos, TimeUnit.NANOSECONDS);
+        closeTasks.await(deadline - System.nanoTime());
     }
 
     /** Runs close callbacks where no caller is left to hear of their failure. */

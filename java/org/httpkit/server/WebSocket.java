@@ -50,14 +50,14 @@ final class WebSocket extends MessageQueue {
         if (onClose == null && !violation) {
             return;
         }
-        ServerTask news = () -> {
+        ServerTask news = application().oweClose(() -> {
             if (violation) {
                 violated(new ProtocolException(code, reason));
             }
             if (onClose != null) {
                 application().reportCloseErrors(onClose);
             }
-        };
+        });
         if (orderedClose) {
             afterAll(news);
         } else {
@@ -68,7 +68,7 @@ final class WebSocket extends MessageQueue {
     /** Returns true if the close callbacks of a WebSocket that this side closed have been left to the queue of messages. */
     boolean runsAfterMessages(Runnable onClose) {
         if (orderedClose) {
-            afterAll(() -> application().reportCloseErrors(onClose));
+            afterAll(application().oweClose(() -> application().reportCloseErrors(onClose)));
         }
         return orderedClose;
     }

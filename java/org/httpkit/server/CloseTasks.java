@@ -1,0 +1,40 @@
+package org.httpkit.server;
+
+import java.util.concurrent.TimeUnit;
+
+/** Counts the close callbacks that are owed: those of ended channels that have not run yet. A server that stops waits for them. */
+final class CloseTasks {
+    private int owed;
+
+    /** Returns the task, which is owed from now until it has run. */
+    ServerTask owe(ServerTask task) {
+        synchronized (this) {
+            owed++;
+        }
+        return () -> {
+            try {
+                task.run();
+            } finally {
+                settle();
+            }
+        };
+    }
+
+    /** Waits until none is owed, for so many nanoseconds at most. */
+    synchronized void await(long nanos) throws InterruptedException {
+        long deadline = System.nanoTime() + nanos;
+        while (owed > 0) {
+            long left = deadline - System.nanoTime();
+            if (left <= 0) {
+                return;
+            }
+            TimeUnit.NANOSECONDS.timedWait(this, left);
+        }
+    }
+
+    private synchronized void settle() {
+        if (--owed == 0) {
+            notifyAll();
+        }
+    }
+}
