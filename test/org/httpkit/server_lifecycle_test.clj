@@ -234,6 +234,25 @@
       (is (false? (server/send! @channel "x")))
       (is (= 1 @closes)))))
 
+(deftest the-stats-of-a-stopped-server
+  (let [full (promise)
+        server (start (fn [request]
+                        (let [channel (:async-channel request)]
+                          (server/send! channel {:status 200 :body (byte-array 8388608)} false)
+                          (deliver full true)
+                          {:body channel})))]
+    (raw/with-connection [connection (server/server-port server) :receive-buffer 4096]
+      (raw/write connection (raw/request "GET" "/"))
+      (is (true? (raw/await-value full)))
+      (let [{:keys [connections bytes-pending]} (server/server-stats server)]
+        (is (= 1 connections))
+        (is (pos? bytes-pending)))
+      @(server/server-stop! server {:timeout 0})
+      (testing "counts what was, and nothing that is no more"
+        (let [{:keys [connections bytes-pending connections-accepted requests bytes-out]} (server/server-stats server)]
+          (is (= [0 0 1 1] [connections bytes-pending connections-accepted requests]))
+          (is (pos? bytes-out)))))))
+
 (deftest restart-on-the-same-port
   (let [first-server (start (fn [_] {:body "1"}))
         port (server/server-port first-server)]

@@ -22,6 +22,8 @@ public final class Native {
 
     /** The number of values {@link #stats} gives. */
     public static final int COUNTERS = 12;
+    /** How many of them, the last ones, say what is now and not what has been. */
+    public static final int GAUGES = 2;
 
     static {
         NativeLibrary.load();

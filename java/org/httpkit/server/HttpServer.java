@@ -1,6 +1,7 @@
 package org.httpkit.server;
 
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.Date;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -112,7 +113,7 @@ public final class HttpServer {
         // Cut first: what a handler makes of its interrupt must not pass for an answer. By then the pool takes nothing new,
         // so that on-close callbacks are neither dropped with its queue nor interrupted with its threads.
         application.executor().shutdown();
-        finalStats = stats();
+        finalStats = countersOfTheEnd();
         Native.close(id);
         application.executeLeftOver(application.executor().shutdownNow());
         Worker.interruptAll(application);
@@ -181,6 +182,13 @@ public final class HttpServer {
         application.awaitDrained(timeout, TimeUnit.MILLISECONDS);
         application.executor().shutdown();
         application.executor().awaitTermination(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+    }
+
+    /** To be taken before the engine forgets the server, which is before it closes the connections that are left. */
+    private long[] countersOfTheEnd() {
+        long[] counters = stats();
+        Arrays.fill(counters, Native.COUNTERS - Native.GAUGES, Native.COUNTERS, 0);
+        return counters;
     }
 
     /** Returns true if it was interrupted. */
