@@ -85,7 +85,7 @@
 (defn- application
   "Returns what the engine serves."
   ^RingApplication [handler opts dispatcher telemetry]
-  (RingApplication. handler (boolean (:ring-async? opts)) dispatcher telemetry
+  (RingApplication. handler (options/ring-async? opts) dispatcher telemetry
                     (boolean (get opts :legacy-content-length? true))
                     (boolean (:expose-errors? opts))
                     (ring/body-writer)
@@ -216,9 +216,7 @@
   Return value:
     :legacy-return-value?       - see above (default true)"
   [handler & [opts]]
-  (when-not (or (nil? opts) (map? opts))
-    (.log HttpServer/DEFAULT_WARN_LOGGER (str "run-server takes its options as a map, and ignores " (pr-str opts)) nil))
-  (let [opts (if (map? opts) opts {})
+  (let [opts (options/checked opts)
         server (start (options/handler handler) opts (options/configuration opts) (options/telemetry opts))]
     (if (get opts :legacy-return-value? true)
       (with-meta

@@ -84,6 +84,11 @@
     ClassCastException ":prefix" {:prefix 5 :allow-virtual? false}
     IllegalArgumentException ":n-threads" {:pool-opts {:n-threads -1 :allow-virtual? false}}
     ClassCastException ":pool-opts" {:pool-opts 5}
+    IllegalArgumentException ":dispatch must be one of" {:dispatch nil}
+    ClassCastException ":max-connections must be a number" {:max-connections false}
+    ClassCastException ":ring-async? must be true, false or nil" {:ring-async? "yes"}
+    ClassCastException ":ring-async?" {:ring-async? 1}
+    ClassCastException ":ring-async?" {:ring-async? :true}
     IllegalArgumentException ":address-finder must be a function" {:address-finder 5}
     IllegalArgumentException ":channel-factory must be a function" {:channel-factory 5}
     IllegalArgumentException ":error-logger must be a function" {:error-logger "log"}
@@ -95,6 +100,20 @@
   (doseq [handler [nil 5 "handler"]]
     (is (thrown-with-msg? IllegalArgumentException #"The handler must be a function"
                           (server/run-server handler {:port 0})))))
+
+(deftest options-that-are-no-map
+  (doseq [options [[:port 0] [0] [false] [[[:port 0]]] ['(:port 0)]]]
+    (is (thrown-with-msg? IllegalArgumentException #"^The options must be a map, got [^\n]+$"
+                          (apply server/run-server (fn [_]) options))))
+  (is (= [] (server-threads))))
+
+(deftest nil-means-the-default
+  (raw/with-server [port (fn [_] {:body "x"}) {:max-headers nil :max-connections nil :backlog nil}]
+    (let [headers (fn [n] (into {} (for [i (range n)] [(str "h" i) "x"])))
+          status (fn [n] (:status (raw/fetch port "GET" "/" :headers (headers n))))]
+      ;; Host is one more.
+      (is (= 200 (status 127)))
+      (is (= 431 (status 128))))))
 
 (deftest values-that-are-fine
   (are [options] (= :started (refusal options))
@@ -112,7 +131,11 @@
     {:event-names {:keyword "ignored"}}
     {:legacy-content-length? nil}
     {:ring-async? nil}
+    {:ring-async? false}
     {:worker-pool nil}
+    {:worker-pool nil :pool-opts nil :in-place-budget nil}
+    {:backlog nil :max-connections nil :max-headers nil}
+    {:address-finder nil :channel-factory nil :event-names nil :expose-errors? nil}
     {:header-timeout nil :body-timeout 0 :write-timeout nil :keep-alive-timeout 0}
     {:trusted-proxies nil}
     {:trusted-proxies #{"10.0.0.0/8" "::1"}}
@@ -123,8 +146,7 @@
 (deftest arguments
   (testing "the default address, unless somebody has it"
     (try
-      (doseq [start [#(server/run-server (fn [_])) #(server/run-server (fn [_]) nil) #(server/run-server (fn [_]) {})
-                     #(server/run-server (fn [_]) :port 80)]]
+      (doseq [start [#(server/run-server (fn [_])) #(server/run-server (fn [_]) nil) #(server/run-server (fn [_]) {})]]
         (let [stop (start)]
           (is (= 8090 (:local-port (meta stop))))
           (stop)))

@@ -92,7 +92,7 @@
 
   Calls `:address-finder` and then `:channel-factory`, once each, if they are given."
   ^Configuration [^Configuration configuration options]
-  (let [backlog (options/integer options :backlog 1024 1)
+  (let [backlog (options/own-integer options :backlog 1024 1)
         address-finder (check/function :address-finder (:address-finder options))
         channel-factory (check/function :channel-factory (:channel-factory options))
         address (if address-finder (address-finder) (internet-address options))]

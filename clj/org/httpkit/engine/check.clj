@@ -34,6 +34,13 @@
       (>= (double value) minimum) (long value)
       :else (refuse option accepted value))))
 
+(defn switch
+  "Returns the value, true or false, as a boolean; nil means false."
+  [option value]
+  (if (or (nil? value) (boolean? value))
+    (boolean value)
+    (wrong-class option "true, false or nil" value)))
+
 (defn function
   "Returns the value, a function or what can be called as one; nil and false mean that there is none."
   [option value]

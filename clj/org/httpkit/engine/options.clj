@@ -13,10 +13,23 @@
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
 
-(defn integer
-  "Returns the option, or `default` if it is absent, as a long of at least `minimum` that fits an int."
+(defn checked
+  "Returns run-server's options as a map, which may be nil."
+  [options]
+  (if (or (nil? options) (map? options))
+    options
+    (check/refuse "The options" "a map" options)))
+
+(defn- integer
+  "Returns the option, or `default` if it is absent, as a long of at least `minimum` that fits an int. For the options of
+  http-kit, which does not take nil."
   ^long [options option default minimum]
   (check/whole option (get options option default) [minimum Integer/MAX_VALUE]))
+
+(defn own-integer
+  "As `integer`, for the options that http-kit does not have: nil means the default, too."
+  ^long [options option default minimum]
+  (integer (if (nil? (get options option)) {} options) option default minimum))
 
 (defn- optional
   "Returns the option, at most `maximum`; nil and 0 both mean that there is none."
@@ -69,6 +82,11 @@
                 EventLogger/NOP)
               (event-names (:event-names options))))
 
+(defn ring-async?
+  "Returns true if handlers take [request respond raise]."
+  [options]
+  (check/switch :ring-async? (:ring-async? options)))
+
 (defn worker-pool
   "Returns the user's pool, or nil if there is none."
   ^ExecutorService [options]
@@ -88,7 +106,7 @@
 (defn in-place-budget
   "Returns how long a handler may run in place before its route counts as slow, in microseconds."
   ^long [options]
-  (integer options :in-place-budget 200 1))
+  (own-integer options :in-place-budget 200 1))
 
 (defn slow-client
   "Returns what `send!` does when a client takes too little."
@@ -157,12 +175,12 @@
   (let [max-body (integer options :max-body 8388608 0)
         max-ws (integer options :max-ws 4194304 0)
         max-line (integer options :max-line 8192 1)
-        max-headers (integer options :max-headers 128 1)]
+        max-headers (own-integer options :max-headers 128 1)]
     (when (> max-headers 256)
       (check/refuse :max-headers "a number from 1 to 256" max-headers))
     (doto (Configuration.)
       (.limits max-body (int max-line) (int (max (long least-head-bytes) max-line))
-               (int max-headers) (int (integer options :max-connections 0 0)))
+               (int max-headers) (int (own-integer options :max-connections 0 0)))
       (.timeouts (int (optional options :header-timeout 30000))
                  (int (optional options :body-timeout 60000))
                  (int (optional options :write-timeout 60000))
