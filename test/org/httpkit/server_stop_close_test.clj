@@ -15,6 +15,10 @@
   {:stream #(server/send! % {:status 200 :body "first"} false)
    :long-poll (fn [_])})
 
+(def ^:private web-socket
+  "Told to close as soon as the server drains."
+  {"Upgrade" "websocket" "Connection" "Upgrade" "Sec-WebSocket-Version" "13" "Sec-WebSocket-Key" "dGhlIHNhbXBsZSBub25jZQ=="})
+
 (def ^:private stops
   {:function (fn [running] ((:stop running)))
    :at-once (fn [running] ((:stop running) :timeout 0))
@@ -60,6 +64,31 @@
             (is (realized? closed))
             (deliver returned true)
             (is (= :server-close (raw/await-value closed)))
+            (is (nil? (raw/await-value releaser)))))))))
+
+(deftest a-stop-at-once-does-not-interrupt-the-on-close-of-a-web-socket
+  (doseq [dispatch raw/dispatches]
+    (testing dispatch
+      (let [[opened entered gate] (repeatedly #(CountDownLatch. 1))
+            [closed returned] (repeatedly promise)
+            running (run (fn [request]
+                           (server/as-channel request {:on-open (fn [_] (.countDown ^CountDownLatch opened))
+                                                       :on-close (fn [_ status]
+                                                                   (.countDown ^CountDownLatch entered)
+                                                                   (raw/await-latch gate)
+                                                                   (deliver closed status))}))
+                         {:dispatch dispatch})]
+        (raw/with-connection [connection (:local-port running)]
+          (raw/write connection (raw/request "GET" "/" :headers web-socket))
+          (is (raw/await-latch opened))
+          (let [releaser (future
+                           (raw/await-latch entered)
+                           (deref returned grace-for-the-wrong-millis nil)
+                           (.countDown ^CountDownLatch gate))]
+            ((:stop running) :timeout 0)
+            (is (realized? closed))
+            (deliver returned true)
+            (is (= :server-close (deref closed 0 nil)))
             (is (nil? (raw/await-value releaser)))))))))
 
 (deftest the-callback-of-a-stop-comes-after-on-close

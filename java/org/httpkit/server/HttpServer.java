@@ -104,6 +104,9 @@ public final class HttpServer {
         }
         boolean interrupted = false;
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeout);
+        if (timeout <= 0) {
+            application.poolEnds();
+        }
         Native.drain(id);
         try {
             drain(timeout, deadline);

@@ -40,6 +40,7 @@ public final class RingApplication extends Application {
     private final ConcurrentMap<ExchangeKey, WebSocket> webSockets = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
     private final CloseTasks closeTasks = new CloseTasks();
+    private volatile boolean poolEnds;
     private final Overflow overflow = new Overflow(new PrefixThreadFactory("http-kit-server-overflow-"));
 
     /**
@@ -142,6 +143,10 @@ public final class RingApplication extends Application {
 
     /** Runs a task of the server's own on the pool, or on threads kept for such tasks when the pool takes no more. */
     void execute(ServerTask task) {
+        if (poolEnds) {
+            overflow.execute(task);
+            return;
+        }
         Thread thread = Thread.currentThread();
         ClassLoader before = thread.getContextClassLoader();
         // A thread that the pool starts for the task inherits the loader, and keeps it for every handler it will run.
@@ -154,6 +159,11 @@ public final class RingApplication extends Application {
         } finally {
             thread.setContextClassLoader(before);
         }
+    }
+
+    /** The pool's threads are about to be interrupted: the server's own tasks run elsewhere from now on. */
+    void poolEnds() {
+        poolEnds = true;
     }
 
     /** Runs those of the tasks the pool was shut down with that are the server's own: an on-close is owed to whoever has set it. */
