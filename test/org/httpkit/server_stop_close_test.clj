@@ -2,6 +2,7 @@
   "A stop and the `on-close` callbacks it owes: whoever is told that the server has stopped may take away what they use."
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
+            [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
   (:import (java.util.concurrent CountDownLatch)
            (org.httpkit.server HttpServer)))
@@ -14,10 +15,6 @@
   "The exchanges that a stop cuts, by what opens each."
   {:stream #(server/send! % {:status 200 :body "first"} false)
    :long-poll (fn [_])})
-
-(def ^:private web-socket
-  "Told to close as soon as the server drains."
-  {"Upgrade" "websocket" "Connection" "Upgrade" "Sec-WebSocket-Version" "13" "Sec-WebSocket-Key" "dGhlIHNhbXBsZSBub25jZQ=="})
 
 (def ^:private stops
   {:function (fn [running] ((:stop running)))
@@ -79,7 +76,7 @@
                                                                    (deliver closed status))}))
                          {:dispatch dispatch})]
         (raw/with-connection [connection (:local-port running)]
-          (raw/write connection (raw/request "GET" "/" :headers web-socket))
+          (raw/write connection (raw/request "GET" "/" :headers ws/handshake-headers))
           (is (raw/await-latch opened))
           (let [releaser (future
                            (raw/await-latch entered)

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use parking_lot::MutexGuard;
 
-use super::session::Session;
 use super::transport::{Presence, Transport};
 use super::{Connection, State};
 use crate::application::{CloseCause, SocketEndKind};
@@ -94,7 +93,7 @@ impl Connection {
     /// Sets the deadline after something happened. `progress`: bytes moved in the direction that is waited for.
     pub(super) fn update_deadline(&self, state: &mut State, progress: bool) {
         let closing = state.session.as_deref().filter(|session| !session.is_open());
-        let gives_up = closing.is_some_and(Session::gives_up);
+        let too_slow = closing.is_some_and(|session| session.too_slow);
         let waiting = if closing.is_some() {
             Waiting::Close
         } else if !state.outbox.is_empty() {
@@ -125,7 +124,7 @@ impl Connection {
             && match waiting {
                 Waiting::Body | Waiting::Write | Waiting::Silent => true,
                 // What the client sends is of no interest any more.
-                Waiting::Close => state.outbox.written > 0 && !gives_up,
+                Waiting::Close => state.outbox.written > 0 && !too_slow,
                 Waiting::Message => state.session.as_deref_mut().is_some_and(|session| std::mem::take(&mut session.heard)),
                 _ => false,
             };

@@ -34,7 +34,7 @@ pub(super) struct Session {
     /// The application knows that it has ended.
     told: bool,
     /// It was closed because its client does not read: how slowly it goes on reading makes no difference.
-    too_slow: bool,
+    pub(super) too_slow: bool,
     /// Bytes came since the deadline was set.
     pub(super) heard: bool,
     /// Something was sent since the deadline was set.
@@ -49,11 +49,6 @@ impl Session {
     /// Messages can be sent.
     pub(super) fn is_open(&self) -> bool {
         self.protocol.state() == Progress::Open || self.ending.is_some()
-    }
-
-    /// What still waits for the client when the grace ends is not sent.
-    pub(super) fn gives_up(&self) -> bool {
-        self.too_slow
     }
 }
 

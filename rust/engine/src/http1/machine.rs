@@ -298,8 +298,7 @@ impl Http1 {
     where
         H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
     {
-        let body = match bodyless(status, self.current.head, declared, Some(length)) {
-            Some(_) if self.opens_tunnel(status) => ResponseBody::None(None),
+        let body = match self.bodyless(status, declared, Some(length)) {
             Some(body) => body,
             None if self.opens_tunnel(status) => ResponseBody::UntilClose,
             None => ResponseBody::Length(length),
@@ -324,8 +323,7 @@ impl Http1 {
     where
         H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
     {
-        let (body, streaming) = match bodyless(status, self.current.head, declared, None) {
-            Some(_) if self.opens_tunnel(status) => (ResponseBody::None(None), Streaming::Discarded),
+        let (body, streaming) = match self.bodyless(status, declared, None) {
             Some(body) => (body, Streaming::Discarded),
             None if declared.is_some() && !self.opens_tunnel(status) => {
                 (ResponseBody::Length(declared.unwrap_or_default()), Streaming::Sized)
@@ -355,6 +353,18 @@ impl Http1 {
     /// Such an answer says nothing of a body (RFC 9110 section 9.3.6), so the close ends it.
     fn opens_tunnel(&self, status: u16) -> bool {
         self.current.connect && matches!(status, 200..=299)
+    }
+
+    /// The framing of an answer that carries no body, `None` for one that does (RFC 9110 sections 6.4.1, 8.6, 9.3.6, 15.3.6).
+    fn bodyless(&self, status: u16, declared: Option<u64>, length: Option<u64>) -> Option<ResponseBody> {
+        match status {
+            100..=199 | 204 => Some(ResponseBody::None(None)),
+            205 if self.opens_tunnel(status) => Some(ResponseBody::None(None)),
+            205 => Some(ResponseBody::Length(0)),
+            304 => Some(ResponseBody::None(declared)),
+            _ if self.current.head => Some(ResponseBody::None(declared.or(length))),
+            _ => None,
+        }
     }
 
     fn encode<'h, H>(
@@ -424,17 +434,6 @@ impl Http1 {
 impl Default for Http1 {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// The framing of an answer that carries no body, `None` for one that does (RFC 9110 sections 6.4.1, 8.6, 15.3.6).
-fn bodyless(status: u16, head: bool, declared: Option<u64>, length: Option<u64>) -> Option<ResponseBody> {
-    match status {
-        100..=199 | 204 => Some(ResponseBody::None(None)),
-        205 => Some(ResponseBody::Length(0)),
-        304 => Some(ResponseBody::None(declared)),
-        _ if head => Some(ResponseBody::None(declared.or(length))),
-        _ => None,
     }
 }
 

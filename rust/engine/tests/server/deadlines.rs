@@ -157,53 +157,38 @@ fn r3_a_stream_that_is_not_read_is_cut() {
 
 #[test]
 fn r3_a_client_that_reads_slowly_but_steadily_gets_everything() {
-    let fixture = Fixture::with(|config| config.timeouts = timeouts(0, 0, 2000, 0));
-    std::thread::scope(|scope| {
-        for mode in ["/file", "/source", "/big"] {
-            let fixture = &fixture;
-            scope.spawn(move || read_slowly(fixture, mode));
-        }
-    });
+    // More than the sockets' buffers hold, so that the server waits for the client most of the time.
+    read_slowly(Duration::from_millis(2000), &[1_000_000; 24], 0);
 }
 
 #[test]
 fn r3_a_client_that_reads_more_slowly_than_a_socket_says_it_has_room_is_not_cut() {
-    let fixture = Fixture::with(|config| config.timeouts = timeouts(0, 0, 1000, 0));
-    std::thread::scope(|scope| {
-        for mode in ["/file", "/source", "/big"] {
-            let fixture = &fixture;
-            scope.spawn(move || {
-                let mut client = fixture.connect();
-                client.send(format!("GET {mode}/20000000 HTTP/1.1\r\nHost: x\r\n\r\n"));
-                assert_eq!(client.head().status, 200);
-                let quiet = fixture.connect();
-                quiet.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-                let mut taken = 0;
-                for _ in 0..40 {
-                    assert!(quiet.stream.peek(&mut [0; 1]).is_err());
-                    taken += client.take(30_000).len();
-                }
-                assert_eq!(client.take(20_000_000 - taken).len(), 20_000_000 - taken, "{mode}");
-                assert_eq!(client.get("/next").text(), "/next");
-            });
-        }
-    });
+    read_slowly(Duration::from_millis(1000), &[30_000; 40], 18_800_000);
 }
 
-fn read_slowly(fixture: &Fixture, mode: &str) {
-    // More than the sockets' buffers hold, so that the server waits for the client most of the time.
-    let (parts, part) = (24, 1_000_000);
-    let mut client = fixture.connect();
-    client.send(format!("GET {mode}/{} HTTP/1.1\r\nHost: x\r\n\r\n", parts * part));
-    assert_eq!(client.head().status, 200);
-    let start = Instant::now();
-    let quiet = fixture.connect();
-    quiet.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    for _ in 0..parts {
-        // Nothing ever comes from the quiet connection: this is the client's pause.
-        assert!(quiet.stream.peek(&mut [0; 1]).is_err());
-        client.take(part);
-    }
-    assert!(start.elapsed() > Duration::from_millis(2300), "{mode}: longer than the deadline, or nothing was shown");
-    assert_eq!(client.get("/next").text(), "/next");
+/// Takes the parts with a pause before each, longer than the write timeout in all, and then the rest at once.
+fn read_slowly(timeout: Duration, parts: &[usize], rest: usize) {
+    let fixture = Fixture::with(|config| config.timeouts = timeouts(0, 0, timeout.as_millis() as u64, 0));
+    let read = |mode: &str| {
+        let mut client = fixture.connect();
+        client.send(format!("GET {mode}/{} HTTP/1.1\r\nHost: x\r\n\r\n", parts.iter().sum::<usize>() + rest));
+        assert_eq!(client.head().status, 200);
+        let start = Instant::now();
+        let quiet = fixture.connect();
+        quiet.stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        for part in parts {
+            // Nothing ever comes from the quiet connection: this is the client's pause.
+            assert!(quiet.stream.peek(&mut [0; 1]).is_err());
+            client.take(*part);
+        }
+        assert!(start.elapsed() > timeout + Duration::from_millis(300), "{mode}: or nothing was shown");
+        client.take(rest);
+        assert_eq!(client.get("/next").text(), "/next");
+    };
+    std::thread::scope(|scope| {
+        for mode in ["/file", "/source", "/big"] {
+            let read = &read;
+            scope.spawn(move || read(mode));
+        }
+    });
 }
