@@ -4,7 +4,7 @@
   :min-lein-version "2.9.0"
 
   ;; The oldest Clojure the tests run on. A project that names its own keeps it.
-  :dependencies [[org.clojure/clojure "1.11.4"]]
+  :dependencies [[org.clojure/clojure "1.10.3"]]
 
   :source-paths ["clj"]
   :java-source-paths ["java"]
@@ -25,4 +25,4 @@
                                   "examples/longpoll/src" "examples/upload/src"]
                    :resource-paths ["examples/tour/resources" "examples/chat/resources" "examples/ticker/resources"
                                     "examples/longpoll/resources" "examples/upload/resources"]}
-             :clojure-1.11 {:dependencies [[org.clojure/clojure "1.11.4"]]}})
+             :clojure-1.10 {:dependencies [[org.clojure/clojure "1.10.3"]]}})

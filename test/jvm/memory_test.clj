@@ -17,8 +17,8 @@
 (use-fixtures :each temporary/cleanup)
 
 (def ^:private collectors
-  {"ZGC" ["-XX:+UseZGC"]
-   "Shenandoah, where the JVM has it" ["-XX:+UseShenandoahGC"]
+  {"ZGC" ["-XX:+UnlockExperimentalVMOptions" "-XX:+UseZGC"]
+   "Shenandoah, where the JVM has it" ["-XX:+UnlockExperimentalVMOptions" "-XX:+UseShenandoahGC"]
    "G1 and a small heap" ["-XX:+UseG1GC" "-Xmx64m"]})
 
 (defn- random-bytes ^bytes [^Random random ^long length]

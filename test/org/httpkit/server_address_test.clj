@@ -5,11 +5,11 @@
             [httpkit-rs.raw :as raw]
             [httpkit-rs.skip :refer [skip]]
             [httpkit-rs.temporary :as temporary]
+            [httpkit-rs.unix :as unix]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
   (:import (java.net InetSocketAddress SocketAddress StandardSocketOptions)
-           (java.nio ByteBuffer)
-           (java.nio.channels ServerSocketChannel SocketChannel UnsupportedAddressTypeException)))
+           (java.nio.channels ServerSocketChannel UnsupportedAddressTypeException)))
 
 (use-fixtures :each temporary/cleanup)
 
@@ -68,25 +68,14 @@
                (server/run-server (fn [_]) {:address-finder (fn [] (proxy [SocketAddress] []))})))
   (is (thrown-with-msg? Exception #"mine" (server/run-server (fn [_]) {:address-finder #(throw (Exception. "mine"))}))))
 
-(defn- unix-address
-  "Returns a java.net.UnixDomainSocketAddress, or nil before Java 16."
-  [path]
-  (when-let [class (try (Class/forName "java.net.UnixDomainSocketAddress") (catch ClassNotFoundException _ nil))]
-    (.invoke (.getMethod ^Class class "of" (into-array Class [String])) nil (object-array [(str path)]))))
-
-(defn- exchange [^SocketAddress address ^String text]
-  (with-open [channel (SocketChannel/open address)]
-    (.write channel (ByteBuffer/wrap (.getBytes text)))
-    (slurp (java.nio.channels.Channels/newInputStream channel))))
-
 (deftest unix-domain-sockets
   (let [path (io/file (temporary/directory) "socket")]
-    (if-let [address (unix-address path)]
+    (if-let [address (unix/address path)]
       (let [seen (promise)
             server (server/run-server (fn [request] (deliver seen request) {:body "over a file"})
                                       {:address-finder (fn [] address) :legacy-return-value? false})]
         (is (= -1 (server/server-port server)))
-        (is (re-find #"over a file$" (exchange address (raw/request "GET" "/" :headers {"Connection" "close"}))))
+        (is (re-find #"over a file$" (unix/exchange address (raw/request "GET" "/" :headers {"Connection" "close"}))))
         (is (nil? (:remote-addr (raw/await-value seen))))
         (testing "the address of a channel has a text"
           (is (string? (str (:async-channel @seen)))))

@@ -50,7 +50,8 @@
     (is (nil? (stop :timeout 100.5 :unknown 1)))
     (is (= :stopped (server/server-status server)))
     (is (nil? (stop)))
-    (is (nil? (stop {:timeout 10})))
+    (when (resolve 'clojure.core/update-vals) ; From Clojure 1.11 on, a map may stand for the keys.
+      (is (nil? (stop {:timeout 10}))))
     (is (refuses-connections? local-port))))
 
 (deftest server-object

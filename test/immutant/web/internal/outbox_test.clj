@@ -30,7 +30,7 @@
                              (send-in-turn box sent [thread n])))))]
     (is (= (repeat threads nil) (map raw/await-value senders)))
     (is (= (zipmap (range threads) (repeat (range sends)))
-           (update-vals (group-by first sent) #(map second %))))))
+           (reduce (fn [sent [thread n]] (update sent thread (fnil conj []) n)) {} sent)))))
 
 (deftest a-kept-turn-ends-later
   (let [box (outbox/outbox)
