@@ -103,6 +103,15 @@
   (raw/with-server [port (recipe 'report) {}]
     (is (= "started\nread\nsorted\nwritten\n" (:body (raw/fetch port "GET" "/"))))))
 
+(defrecipe large-uploads "Large uploads" [recipe]
+  (let [stop ((recipe 'start!) 0)]
+    (try
+      (doseq [length [0 10 1000000]]
+        (is (= [201 (str length " bytes\n")]
+               ((juxt :status :body)
+                (raw/fetch (port-of stop) "POST" "/" :body (string/join (repeat length "u")))))))
+      (finally (stop)))))
+
 (defrecipe server-sent-events "Server-sent events" [recipe]
   (raw/with-server [port (recipe 'events) {}]
     (with-stream [ada port "/"]

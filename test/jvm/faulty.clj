@@ -51,6 +51,7 @@
    "resume"         [19 #(Native/resume 0 0)]
    "upCalls"        [24 #(call-hidden "upCalls" [Long/TYPE Long/TYPE] 0 0)]
    "sendText"       [25 #(call-hidden "sendText" [Long/TYPE Integer/TYPE Long/TYPE Integer/TYPE] 0 (int 0) 0 (int 0))]
+   "receive"        [26 #(Native/receive 0 0)]
    "panic"          [0 #(panic 0)]})
 
 (defn native-methods

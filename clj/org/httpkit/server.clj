@@ -170,6 +170,8 @@
     :worker-pool                - ExecutorService, or a delay of one; shut down with the server (default: `new-worker`'s)
     :pool-opts                  - options for `new-worker` (default: these options)
     :ring-async?                - whether handlers take [request respond raise] (default false)
+    :stream-body?               - whether a body that is chunked or longer than 64 KiB is read while it arrives: :body is then an
+                                  InputStream that blocks, and the handler runs on the pool (default false: it is complete first)
     :expose-errors?             - whether a 500 carries the exception's message (default false)
 
   Limits (requests beyond them are refused with 413, 414 or 431):

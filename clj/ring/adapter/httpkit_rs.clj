@@ -52,8 +52,8 @@
 
   Of run-server's own options these are taken too: :backlog, :max-body, :max-line, :max-headers, :max-connections, :max-ws,
   :max-pending, :max-pending-total, :max-received-total, :slow-client, :ws-ping-interval, :header-timeout, :body-timeout,
-  :write-timeout, :keep-alive-timeout, :dispatch, :in-place-budget, :expose-errors?, :server-header, :trusted-proxies, :proxy-protocol,
-  :legacy-unsafe-remote-addr?, :error-logger, :warn-logger, :event-logger, :event-names."
+  :write-timeout, :keep-alive-timeout, :dispatch, :in-place-budget, :stream-body?, :expose-errors?, :server-header, :trusted-proxies,
+  :proxy-protocol, :legacy-unsafe-remote-addr?, :error-logger, :warn-logger, :event-logger, :event-names."
   (^Server [handler] (run-httpkit-rs handler {}))
   (^Server [handler options]
    (let [^Server running (server/new-server handler (options/checked options))]

@@ -9,12 +9,16 @@ use crate::http1::{Method, NameIndex};
 
 /// A program that answers requests. Methods are called on runtime threads and must not unwind.
 pub trait Application: Send + Sync + 'static {
-    /// One request, body included. Called without any lock held, so the application may answer through
+    /// One request; its body included, unless it is [streamed](Request::streamed). Called without any lock held, so the application may answer through
     /// `exchange` before it returns, or keep `exchange.id()` and answer from another thread.
     fn request(&self, exchange: &Exchange<'_>, request: &Request<'_>);
 
     /// The outbox of an exchange that reported [`Sent::Full`](crate::Sent::Full) has room again.
     fn writable(&self, exchange: ExchangeId);
+
+    /// More of a body has come, or will not come, after [`Exchange::receive`](crate::Exchange::receive) said
+    /// [`BodyPiece::Later`](crate::BodyPiece::Later). An application that never asks has no use for it.
+    fn readable(&self, _exchange: ExchangeId) {}
 
     /// An exchange that was not finished has lost its connection. Called at most once for an exchange.
     fn closed(&self, exchange: ExchangeId, cause: CloseCause);
@@ -42,7 +46,7 @@ pub trait Application: Send + Sync + 'static {
     fn drained(&self);
 }
 
-/// One complete request. Texts are Latin-1 bytes as received; `headers` are unique and in order of appearance.
+/// One request. Texts are Latin-1 bytes as received; `headers` are unique and in order of appearance.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The method.
@@ -65,6 +69,8 @@ pub struct Request<'a> {
     pub headers: &'a [HeaderField<'a>],
     /// The body, empty if there is none.
     pub body: &'a [u8],
+    /// The body is still to come, piece by piece from [`Exchange::receive`](crate::Exchange::receive).
+    pub streamed: bool,
     /// The handler is to run on this thread, before [`Application::request`] returns.
     pub in_place: bool,
     /// What the handler's time is to be reported for ([`observe`](crate::observe)) when it runs elsewhere.

@@ -43,6 +43,19 @@ pub enum Sent {
     Full,
 }
 
+/// What there is of a body that is read while it arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyPiece {
+    /// What has come since the last call, never empty.
+    Bytes(Vec<u8>),
+    /// Nothing yet: wait for [`Application::readable`](crate::Application::readable).
+    Later,
+    /// The body is complete.
+    End,
+    /// There will be no more of it: the client has gone, its body was refused, or the exchange is over.
+    Lost,
+}
+
 /// How a WebSocket behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UpgradeOptions {
@@ -149,6 +162,13 @@ impl Exchange<'_> {
     /// [`InvalidClose`]; the WebSocket is as it was.
     pub fn close_websocket(&self, code: i32, reason: &str) -> Result<Sent, InvalidClose> {
         self.connection.close_websocket(self.number, code, reason)
+    }
+
+    /// The next piece of a [streamed](crate::Request::streamed) body; never blocks. The first call has a client go on that asked whether
+    /// it may.
+    #[must_use]
+    pub fn receive(&self) -> BodyPiece {
+        self.connection.receive(self.number)
     }
 
     /// Takes back one [`Flow::Hold`](crate::Flow::Hold).

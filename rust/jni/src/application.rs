@@ -139,6 +139,10 @@ impl Application for JavaApplication {
         self.notify(self.classes.writable, |_| Ok(identity(exchange)));
     }
 
+    fn readable(&self, exchange: ExchangeId) {
+        self.notify(self.classes.readable, |_| Ok(identity(exchange)));
+    }
+
     fn closed(&self, exchange: ExchangeId, cause: CloseCause) {
         let cause = match cause {
             CloseCause::Client => 0,

@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     Start(StartError),
     /// The file of a response could not be opened.
     File { path: String, error: io::Error },
+    /// A request's body that will not go on.
+    BodyLost,
     /// The server id is not, or no longer, in use.
     NoServer,
 }
@@ -75,6 +77,10 @@ impl Failure {
             }
             // java.io.FileInputStream throws this class with this text whatever keeps it from opening.
             Self::File { path, error } => (jni_str!("java/io/FileNotFoundException"), format!("{path} ({})", system_text(error))),
+            Self::BodyLost => (
+                jni_str!("java/io/IOException"),
+                "the request body ends here: the client has gone, it was refused, or the request has been answered".to_owned(),
+            ),
             Self::NoServer => (jni_str!("java/lang/IllegalStateException"), "the server is closed".to_owned()),
         }
     }

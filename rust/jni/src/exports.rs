@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 
 use httpkit_engine::websocket::Opcode;
 use httpkit_engine::{
-    Address, COUNTERS, Exchange, ExchangeId, GAUGES, Route, Sent, Server, UpgradeOptions, observe, with_exchange,
+    Address, BodyPiece, COUNTERS, Exchange, ExchangeId, GAUGES, Route, Sent, Server, UpgradeOptions, observe, with_exchange,
 };
 use jni::objects::{JByteArray, JClass, JLongArray, JObject, JString};
 use jni::sys::{jboolean, jint, jlong};
@@ -225,6 +225,27 @@ extern "system" fn Java_org_httpkit_engine_Native_send<'local>(
         with_bytes(env, &[Region { array: &data, offset, count }], |[bytes]| {
             on(connection, exchange, |exchange| Ok::<_, Failure>(exchange.send(bytes, finish)))
         })
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "system" fn Java_org_httpkit_engine_Native_receive<'local>(
+    env: EnvUnowned<'local>,
+    _class: JClass<'local>,
+    connection: jlong,
+    exchange: jint,
+) -> JByteArray<'local> {
+    guarded(env, Point::Receive, |env| {
+        let id = id(connection, exchange);
+        match with_exchange(id, |exchange| exchange.receive()) {
+            Some(BodyPiece::Bytes(bytes)) => Ok(env.byte_array_from_slice(&bytes).inspect_err(|_| {
+                // No reader may go on behind what it has not seen.
+                with_exchange(id, |exchange| exchange.abort());
+            })?),
+            Some(BodyPiece::Later) => Ok(JByteArray::null()),
+            Some(BodyPiece::End) => Ok(env.new_byte_array(0)?),
+            Some(BodyPiece::Lost) | None => Err(Failure::BodyLost),
+        }
     })
 }
 

@@ -28,6 +28,7 @@ pub(crate) enum Point {
     Resume,
     UpCalls = 24,
     SendText = 25,
+    Receive = 26,
     /// The up-call of a request, inside the guard that answers 500.
     Request = 20,
     /// Any other up-call, inside its guard.

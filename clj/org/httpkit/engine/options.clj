@@ -166,13 +166,15 @@
   "Returns how many bytes may be held for what is not complete: it goes into the heap once it is. One request or message always fits."
   ^long [options max-body max-ws]
   (let [quarter (quot (.maxMemory (Runtime/getRuntime)) 4)
-        largest (max quarter (long max-body) (long max-ws))]
+        largest (max quarter (min (long max-body) Integer/MAX_VALUE) (long max-ws))]
     (optional options :max-received-total (min largest (long most-bytes)) most-bytes)))
 
 (defn configuration
   "Returns everything but the address, which `org.httpkit.engine.address` adds."
   ^Configuration [options]
-  (let [max-body (integer options :max-body 8388608 0)
+  (let [stream-body? (check/switch :stream-body? (:stream-body? options))
+        ;; What is not held may be of any length.
+        max-body (check/whole :max-body (get options :max-body 8388608) [0 (if stream-body? most-bytes Integer/MAX_VALUE)])
         max-ws (integer options :max-ws 4194304 0)
         max-line (integer options :max-line 8192 1)
         max-headers (own-integer options :max-headers 128 1)]
@@ -181,6 +183,7 @@
     (doto (Configuration.)
       (.limits max-body (int max-line) (int (max (long least-head-bytes) max-line))
                (int max-headers) (int (own-integer options :max-connections 0 0)))
+      (.streamBody stream-body?)
       (.timeouts (int (optional options :header-timeout 30000))
                  (int (optional options :body-timeout 60000))
                  (int (optional options :write-timeout 60000))

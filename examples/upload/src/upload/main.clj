@@ -12,7 +12,7 @@
            (java.security DigestInputStream MessageDigest)))
 
 (def ^:private largest-file
-  "Bytes. A body is in memory when its handler runs, so this times the uploads at once is what the heap must hold."
+  "Bytes. A file is read while it arrives, so no heap need hold one."
   (* 64 1024 1024))
 
 (defn- text [status body]
@@ -39,7 +39,7 @@
 (defn start
   "Starts the application on the port, 0 for any free one, and returns the function that stops it."
   [port]
-  (server/run-server handler {:port port :max-body largest-file}))
+  (server/run-server handler {:port port :max-body largest-file :stream-body? true}))
 
 (defn -main
   "Serves on PORT, 8090 unless it is set, until the process is asked to end; uploads under way may finish first."

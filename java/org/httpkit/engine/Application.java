@@ -96,6 +96,9 @@ public abstract class Application {
     /** An exchange that was told {@link Native#FULL} has room again. */
     protected abstract void writable(long connection, int exchange);
 
+    /** There is more of a body of which {@link Native#receive} had nothing, or there will be none. */
+    protected abstract void readable(long connection, int exchange);
+
     /** An HTTP exchange that was not finished has lost its connection; {@code cause} is one of the CAUSE constants. */
     protected abstract void closed(long connection, int exchange, int cause);
 

@@ -96,6 +96,11 @@ public final class Configuration {
         maxConnections = connections;
     }
 
+    /** Sets whether a body of more than 64 KiB, or a chunked one, is read while it arrives. */
+    public void streamBody(boolean stream) {
+        flag(Wire.SERVER_STREAM_BODY, stream);
+    }
+
     /** Sets the deadlines in milliseconds; 0 is none. */
     public void timeouts(int header, int body, int write, int keepAlive) {
         headerTimeoutMillis = header;

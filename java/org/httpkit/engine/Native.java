@@ -82,6 +82,12 @@ public final class Native {
         long connection, int exchange, byte[] data, int offset, int count, boolean finish);
 
     /**
+     * Returns what has come of a body that is read while it arrives ({@link RequestReader#isStreamed}) since the last call: null for nothing
+     * yet, until {@link Application#readable}; empty at the end. Throws IOException if there will be no more of it.
+     */
+    public static native byte[] receive(long connection, int exchange) throws IOException;
+
+    /**
      * Asks for {@link Application#closed} as soon as the client closes its side; otherwise such a client may still wait for its answer.
      * Returns false if the exchange is over or the client has gone.
      */

@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import clojure.lang.IPersistentMap;
 import clojure.lang.PersistentArrayMap;
 import clojure.lang.PersistentHashMap;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.function.Supplier;
@@ -57,6 +58,11 @@ public final class RequestReader {
         return (flags & Wire.FLAG_IN_PLACE) != 0;
     }
 
+    /** Returns true if the body is still to come, piece by piece from {@link Native#receive}. */
+    public boolean isStreamed() {
+        return (flags & Wire.FLAG_BODY_STREAMED) != 0;
+    }
+
     /** Returns the number under which the time of the handler is reported to {@link Native#observe}. */
     public int route() {
         return route;
@@ -89,15 +95,15 @@ public final class RequestReader {
 
     /** Returns the Ring map of the request as http-kit fills it; to be called once, as an inline body is taken from the block. */
     public IPersistentMap ringRequest(Object channel, long startTime) {
-        return ringRequest(channel, startTime, null);
+        return ringRequest(channel, null, startTime, null);
     }
 
     /**
-     * As {@link #ringRequest(Object, long)}, but unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a
+     * As {@link #ringRequest(Object, long)}, with the body of a request that {@link #isStreamed}. Unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a
      * length or charset that was not sent, the whole Content-Type, the path of a URI that names its host, and a name and address
      * always. {@code localAddress} gives that of the connection as {@link Native#localAddress} writes it.
      */
-    public IPersistentMap ringRequest(Object channel, long startTime, Supplier<String> localAddress) {
+    public IPersistentMap ringRequest(Object channel, InputStream streamed, long startTime, Supplier<String> localAddress) {
         boolean spec = localAddress != null;
         int at = afterUri;
         String query = null;
@@ -127,7 +133,7 @@ public final class RequestReader {
         }
         byte[] content = contentLength == 0 ? null : isInline ? Arrays.copyOfRange(block, afterHeaders, blockLength) : body;
         String contentType = headers.contentType;
-        if (spec && content == null && contentType != null) {
+        if (spec && content == null && streamed == null && contentType != null) {
             // Ring's own middleware for multipart forms reads what has a type without asking.
             content = NOTHING;
         }
@@ -147,7 +153,7 @@ public final class RequestReader {
             Keywords.REQUEST_METHOD, Wire.METHOD_KEYWORDS[method],
             Keywords.URI, spec ? path(uri) : uri,
             Keywords.HEADERS, headers.map,
-            Keywords.BODY, content == null ? null : new BytesInputStream(content, content.length),
+            Keywords.BODY, content == null ? streamed : new BytesInputStream(content, content.length),
             Keywords.QUERY_STRING, query,
             Keywords.ASYNC_CHANNEL, channel,
             Keywords.WEBSOCKET, isWebSocket() ? Boolean.TRUE : Boolean.FALSE,
@@ -157,10 +163,23 @@ public final class RequestReader {
             Keywords.REMOTE_ADDR, spec && remoteAddress == null ? "" : remoteAddress,
             Keywords.PROTOCOL, isHttp11() ? "HTTP/1.1" : "HTTP/1.0",
             Keywords.CONTENT_TYPE, spec || charset == null ? contentType : ContentType.withoutParameters(contentType),
-            Keywords.CONTENT_LENGTH, spec && !headers.lengthDeclared ? null : (Integer) contentLength,
+            Keywords.CONTENT_LENGTH, streamed == null ? collectedLength(headers, contentLength, spec) : declaredLength(headers),
             Keywords.CHARACTER_ENCODING, charset == null && !spec ? "utf8" : charset,
             Keywords.START_TIME, startTime,
         });
+    }
+
+    private static Number collectedLength(HeaderMaps.Entry headers, int length, boolean spec) {
+        return spec && !headers.lengthDeclared ? null : (Integer) length;
+    }
+
+    /** Returns the length of a body that is still to come, null if it is chunked; an Integer, as ever, where it fits. */
+    private static Number declaredLength(HeaderMaps.Entry headers) {
+        if (!headers.lengthDeclared) {
+            return null;
+        }
+        long length = Long.parseLong((String) headers.map.valAt("content-length"));
+        return length <= Integer.MAX_VALUE ? (Number) (int) length : (Number) length;
     }
 
     private HeaderMaps.Entry headers(int start) {

@@ -38,6 +38,7 @@ final class Wire {
     static final int FLAG_SERVER_NAME = 16;
     static final int FLAG_REMOTE_ADDRESS = 32;
     static final int FLAG_BODY_INLINE = 64;
+    static final int FLAG_BODY_STREAMED = 128;
 
     static final int RESPONSE_STATUS = 0;
     static final int RESPONSE_FLAGS = 2;
@@ -52,6 +53,7 @@ final class Wire {
     static final int SERVER_REUSE_ADDRESS = 2;
     static final int SERVER_REUSE_PORT = 4;
     static final int SERVER_LEGACY_REMOTE_ADDRESS = 8;
+    static final int SERVER_STREAM_BODY = 16;
     /** In place of the length of the Server header: there is no such header. */
     static final int SERVER_NO_HEADER = 0xffff;
 

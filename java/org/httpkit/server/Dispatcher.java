@@ -69,12 +69,12 @@ public final class Dispatcher {
      * RejectedExecutionException when the pool, or the bound, takes no more.
      */
     void submit(ServerTask handlers) throws RejectedExecutionException {
-        admit();
-        try {
-            executor.execute(running == null ? handlers : (ServerTask) () -> runBounded(handlers));
-        } catch (Throwable failure) {
-            throw dismissed(failure);
-        }
+        execute(running == null ? handlers : (ServerTask) () -> runBounded(handlers));
+    }
+
+    /** Submits a handler whose time says nothing about its route. Throws RejectedExecutionException likewise. */
+    void submitUntimed(Runnable handler) throws RejectedExecutionException {
+        execute(running == null ? handler : () -> runBounded(handler));
     }
 
     /** Returns the time at which a handler begins, where that matters. */
@@ -94,9 +94,13 @@ public final class Dispatcher {
      * or the bound, takes no more.
      */
     void submit(int route, LongSupplier handler) throws RejectedExecutionException {
+        execute(mode == Configuration.DISPATCH_POOL ? handler::getAsLong : () -> run(route, handler));
+    }
+
+    private void execute(Runnable task) {
         admit();
         try {
-            executor.execute(mode == Configuration.DISPATCH_POOL ? handler::getAsLong : () -> run(route, handler));
+            executor.execute(task);
         } catch (Throwable failure) {
             throw dismissed(failure);
         }

@@ -38,6 +38,7 @@ public final class RingApplication extends Application {
     private final SlowClient slowClient;
     private final ConcurrentMap<ExchangeKey, ExchangeListener> listeners = new ConcurrentHashMap<>();
     private final ConcurrentMap<ExchangeKey, WebSocket> webSockets = new ConcurrentHashMap<>();
+    private final ConcurrentMap<ExchangeKey, StreamedBody> bodies = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
     private final CloseTasks closeTasks = new CloseTasks();
     private volatile boolean poolEnds;
@@ -101,8 +102,9 @@ public final class RingApplication extends Application {
     @Override
     protected int request(Worker worker, RequestReader request, long connection, int exchange) {
         AsyncChannel channel = new AsyncChannel(this, connection, exchange, request);
+        StreamedBody body = request.isStreamed() ? new StreamedBody(this, new ExchangeKey(connection, exchange)) : null;
         IPersistentMap ringRequest =
-            request.ringRequest(channel, System.nanoTime(), ringSpec ? () -> Native.localAddress(connection) : null);
+            request.ringRequest(channel, body, System.nanoTime(), ringSpec ? () -> Native.localAddress(connection) : null);
         if (request.isInPlace() && dispatcher.tryEnter()) {
             Object outer = worker.begin(this);
             try {
@@ -113,6 +115,10 @@ public final class RingApplication extends Application {
             }
         }
         try {
+            if (body != null) {
+                dispatcher.submitUntimed(() -> handle(channel, ringRequest, null));
+                return 0;
+            }
             dispatcher.submit(request.route(), () -> {
                 handle(channel, ringRequest, null);
                 return channel.fileNanos;
@@ -185,6 +191,15 @@ public final class RingApplication extends Application {
 
     void register(WebSocket socket) {
         webSockets.put(socket.channel(), socket);
+    }
+
+    /** Tells the body when there is more of it, until {@link #unregister(ExchangeKey, StreamedBody)}. */
+    void register(ExchangeKey exchange, StreamedBody body) {
+        bodies.put(exchange, body);
+    }
+
+    void unregister(ExchangeKey exchange, StreamedBody body) {
+        bodies.remove(exchange, body);
     }
 
     /** Takes the WebSocket out, if it is one. */
@@ -305,6 +320,14 @@ public final class RingApplication extends Application {
         WebSocket socket = webSockets.get(key);
         if (socket != null) {
             socket.writable();
+        }
+    }
+
+    @Override
+    protected void readable(long connection, int exchange) {
+        StreamedBody body = bodies.get(new ExchangeKey(connection, exchange));
+        if (body != null) {
+            body.readable();
         }
     }
 

@@ -8,12 +8,12 @@ mod driver;
 #[path = "../../tests/http1_conformance/naive.rs"]
 mod naive;
 
-use driver::{End, LIMITS, play_bytes, play_split, play_whole};
+use driver::{End, LIMITS, play_bytes, play_split, play_streamed, play_whole};
 use httpkit_engine::http1::Limits;
 use libfuzzer_sys::fuzz_target;
 
 /// Limits that inputs of a few hundred bytes reach.
-const TIGHT: Limits = Limits { max_body: 64, max_line: 80, max_head: 300, max_headers: 8 };
+const TIGHT: Limits = Limits { max_body: 64, stream_above: u64::MAX, max_line: 80, max_head: 300, max_headers: 8 };
 
 fuzz_target!(|data: &[u8]| {
     // The first byte says where to cut and which limits hold; the rest is what a client sends.
@@ -22,6 +22,8 @@ fuzz_target!(|data: &[u8]| {
     let whole = play_whole(input, limits);
     let at = usize::from(choice) * 7919 % (input.len() + 1);
     assert_eq!(whole.verdict(), play_split(input, at, limits).verdict(), "cut at {at}");
+    let (first, second) = input.split_at(at);
+    assert_eq!(whole.verdict(), play_streamed([first, second], limits).verdict(), "cut at {at}, bodies read while they arrive");
     // Slow, and what it finds short inputs show as well.
     if input.len() < 128 {
         assert_eq!(whole.verdict(), play_bytes(input, limits).verdict(), "byte by byte");

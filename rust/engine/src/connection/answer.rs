@@ -155,6 +155,8 @@ impl Connection {
     /// The exchange is over: flush, and let the connection go on.
     fn complete(&self, mut guard: MutexGuard<'_, State>) -> Sent {
         let state = &mut *guard;
+        state.flags.linger_wanted |= state.http.is_receiving();
+        state.drop_body();
         if state.http.complete() == Next::Close {
             state.flags.linger_wanted |= !state.input.is_empty();
             state.flags.corked = false;

@@ -108,6 +108,8 @@ impl Connection {
                 None if session.protocol.is_mid_message() && self.bounds_message(session) => Waiting::Message,
                 None => Waiting::Socket,
             }
+        } else if state.expects_body() {
+            Waiting::Body
         } else if state.flags.read_closed && state.http.is_streaming() {
             Waiting::Silent
         } else if state.http.is_in_exchange() {
@@ -154,6 +156,9 @@ impl Connection {
         self.update_deadline(&mut state, false);
         if self.deadline.load(Ordering::Relaxed) <= now {
             match state.waiting {
+                Waiting::Body if state.http.is_receiving() => {
+                    self.refuse_body(&mut state, Rejection::TIMEOUT, CloseCause::Timeout);
+                }
                 Waiting::Head | Waiting::Body if state.http.is_mid_request() => self.reject(&mut state, Rejection::TIMEOUT),
                 Waiting::Write => self.abort_unless_written(&mut state, now),
                 Waiting::Close if !state.outbox.is_empty() => self.abort_unless_written(&mut state, now),

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use parking_lot::MutexGuard;
 use tokio::io::ReadBuf;
 
+use super::body::Streamed;
 use super::outbox::{Flushed, LOW_WATER};
 use super::{Connection, State};
 use crate::application::{CloseCause, Request};
@@ -86,7 +87,8 @@ impl Drop for Drive {
 impl State {
     /// Whether the socket is read while a request waits for its answer.
     pub(super) fn reads_ahead(&self) -> bool {
-        !self.flags.read_closed && self.input.len() < READ_AHEAD
+        let has_room = if self.http.is_receiving() { self.wants_body() } else { self.input.len() < READ_AHEAD };
+        has_room && !self.flags.read_closed
     }
 
     /// Whether the exchange is over once the client has closed its side.
@@ -219,7 +221,8 @@ impl Connection {
             self.end(state, CloseCause::Client);
             return;
         }
-        if state.needs_client() || state.flags.lingering || !(state.http.is_in_exchange() || state.flags.unread_input) {
+        let is_over = state.needs_client() || state.http.is_receiving() || state.flags.lingering;
+        if is_over || !(state.http.is_in_exchange() || state.flags.unread_input) {
             self.abort(state, CloseCause::Client);
             return;
         }
@@ -236,8 +239,17 @@ impl Connection {
             return;
         }
         if state.http.is_in_exchange() {
-            state.input.extend_from_slice(received);
-            state.flags.unread_input = true;
+            let rest = match self.receive_body(state, received) {
+                Ok(taken) => &received[taken..],
+                Err(rejection) => {
+                    self.refuse_body(state, rejection, CloseCause::Client);
+                    &[]
+                }
+            };
+            if !rest.is_empty() {
+                state.input.extend_from_slice(rest);
+                state.flags.unread_input = true;
+            }
         } else if state.input.is_empty() {
             let driver = state.driver;
             let consumed = self.process(state, received);
@@ -303,6 +315,19 @@ impl Connection {
                     position += consumed;
                     self.dispatch(state, head, body, position < input.len());
                 }
+                Ok(Received::Head { consumed, head, awaits_continue }) => {
+                    position += consumed;
+                    state.streamed = Some(Box::new(Streamed::new(awaits_continue)));
+                    match self.receive_body(state, &input[position..]) {
+                        Ok(taken) => position += taken,
+                        Err(rejection) => {
+                            self.reject(state, rejection);
+                            return input.len();
+                        }
+                    }
+                    let whole = state.whole_body();
+                    self.dispatch(state, head, whole.as_deref().unwrap_or_default(), position < input.len());
+                }
                 Ok(Received::Collected { consumed, request }) => {
                     position += consumed;
                     let mut storage = HeaderStorage::new();
@@ -362,6 +387,7 @@ impl Connection {
         let (uri, query) = split_target(head.target);
         let route = self.server.route(head.method, uri);
         state.route = route;
+        let streamed = state.streamed.is_some();
         let request = Request {
             method: head.method,
             http11: head.http11,
@@ -373,7 +399,9 @@ impl Connection {
             remote_address: remote.as_deref(),
             headers: head.fields,
             body,
-            in_place: dispatch::get().is_in_place(self.server.config.dispatch, route),
+            streamed,
+            // A handler that waits for its client would hold up a whole reactor.
+            in_place: !streamed && dispatch::get().is_in_place(self.server.config.dispatch, route),
             route,
         };
         if !request.in_place && state.flags.corked {
@@ -409,7 +437,7 @@ impl Connection {
         self.server.application.request(exchange, request);
     }
 
-    fn send_continue(&self, state: &mut State) {
+    pub(super) fn send_continue(&self, state: &mut State) {
         let (out, date) = (state.outbox.buffer(), date::now());
         let style =
             ResponseStyle { http11: true, keep_alive: true, server: self.server.config.server_header.as_deref(), date: &date };
@@ -430,6 +458,7 @@ impl Connection {
             out.extend_from_slice(body);
         }
         state.http.close();
+        state.drop_body();
         state.flags.linger_wanted = true;
         state.notices.rejected = Some(rejection.status);
         self.flush(state);

@@ -5,6 +5,7 @@
 //! application code runs, and what the application must be told is told after it is released.
 
 mod answer;
+mod body;
 mod deadline;
 mod drive;
 mod frames;
@@ -20,6 +21,7 @@ use std::task::Waker;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use self::body::Streamed;
 use self::deadline::Waiting;
 pub(crate) use self::deadline::sweep;
 pub(crate) use self::drive::Drive;
@@ -59,6 +61,8 @@ pub(crate) struct State {
     outbox: Outbox,
     /// Bytes received and not yet consumed: a partial request, or requests behind the one in progress.
     input: Vec<u8>,
+    /// The body of the current request, if it is read while it arrives.
+    streamed: Option<Box<Streamed>>,
     /// What [`State::received_change`] has told of.
     received: u32,
     /// The number of the last request.
@@ -118,6 +122,7 @@ struct Flags {
 #[derive(Debug, Default)]
 struct Notices {
     writable: bool,
+    readable: bool,
     closed: Option<CloseCause>,
     socket_end: Option<Box<SocketEnd>>,
     rejected: Option<u16>,
@@ -155,6 +160,7 @@ impl Connection {
                     session: None,
                     outbox: Outbox::default(),
                     input: Vec::new(),
+                    streamed: None,
                     received: 0,
                     exchange: 0,
                     route: Route::default(),
@@ -255,6 +261,7 @@ impl Connection {
         state.http.close();
         state.outbox.clear();
         state.input = Vec::new();
+        state.drop_body();
         state.handover.want(true);
         self.deadline.store(u64::MAX, Ordering::Relaxed);
         state.notices.ended = true;
@@ -321,6 +328,9 @@ impl Connection {
         }
         if notices.writable {
             self.server.application.writable(id);
+        }
+        if notices.readable {
+            self.server.application.readable(id);
         }
         if let Some(cause) = notices.closed {
             self.server.application.closed(id, cause);

@@ -1,6 +1,7 @@
 //! What bodies and messages that are not complete hold: for each there is a limit of its own, and one for all clients of a server
 //! together. What arrives in one read is not kept here, and costs nothing.
 
+use super::body::Streamed;
 use super::outbox::WINDOW;
 use super::{Connection, State};
 use crate::application::SocketEndKind;
@@ -13,7 +14,9 @@ pub(super) const NO_ROOM: &str = "The server has no room for the message";
 impl State {
     /// Bytes of memory held for what is not complete.
     fn received(&self) -> usize {
-        self.http.held() + self.session.as_deref().map_or(0, |session| session.protocol.held())
+        self.http.held()
+            + self.streamed.as_deref().map_or(0, Streamed::held)
+            + self.session.as_deref().map_or(0, |session| session.protocol.held())
     }
 
     /// By how much that has changed since this was last asked.

@@ -36,6 +36,8 @@ pub(super) struct Chunked {
     state: State,
     /// Bytes left of the current chunk, or its size while the digits arrive.
     size: u64,
+    /// Bytes of data so far.
+    received: u64,
     extension_bytes: u32,
     line_bytes: u32,
     trailer_bytes: u32,
@@ -49,6 +51,7 @@ impl Chunked {
         Self {
             state: State::Size { digits: 0 },
             size: 0,
+            received: 0,
             extension_bytes: 0,
             line_bytes: 0,
             trailer_bytes: 0,
@@ -71,6 +74,7 @@ impl Chunked {
                 body.extend_from_slice(&input[position..position + take]);
                 position += take;
                 self.size -= take as u64;
+                self.received += take as u64;
                 if self.size == 0 {
                     self.state = State::DataCr;
                 }
@@ -78,7 +82,7 @@ impl Chunked {
             }
             let byte = input[position];
             position += 1;
-            if self.step(byte, body.len(), limits)? {
+            if self.step(byte, limits)? {
                 return Ok((position, true));
             }
         }
@@ -86,9 +90,9 @@ impl Chunked {
     }
 
     /// One byte of the framing. True at the end of the body.
-    fn step(&mut self, byte: u8, received: usize, limits: &Limits) -> Result<bool, Rejection> {
+    fn step(&mut self, byte: u8, limits: &Limits) -> Result<bool, Rejection> {
         match self.state {
-            State::Size { digits } => self.size_byte(byte, digits, received, limits)?,
+            State::Size { digits } => self.size_byte(byte, digits, limits)?,
             State::Extension => self.extension_byte(byte)?,
             State::SizeLf => {
                 expect_lf(byte)?;
@@ -127,7 +131,7 @@ impl Chunked {
         Ok(false)
     }
 
-    fn size_byte(&mut self, byte: u8, digits: u8, received: usize, limits: &Limits) -> Result<(), Rejection> {
+    fn size_byte(&mut self, byte: u8, digits: u8, limits: &Limits) -> Result<(), Rejection> {
         const INVALID: Rejection = Rejection::bad("Expected a non-negative chunk size");
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
@@ -151,7 +155,7 @@ impl Chunked {
             return Err(INVALID);
         }
         self.size = self.size << 4 | u64::from(digit);
-        if self.size.saturating_add(received as u64) > limits.max_body {
+        if self.size.saturating_add(self.received) > limits.max_body {
             return Err(Rejection::BODY_TOO_LARGE);
         }
         self.state = State::Size { digits: digits + 1 };

@@ -16,6 +16,8 @@ use super::scanner::HeadScanner;
 pub struct Limits {
     /// Bytes of a body (413 beyond).
     pub max_body: u64,
+    /// A body whose declared length is more, or that is chunked, is handed out while it arrives; [`u64::MAX`]: none is.
+    pub stream_above: u64,
     /// Bytes of one line, CR LF included (414 for the request line, 431 for a field).
     pub max_line: u32,
     /// Bytes of a whole head (431 beyond).
@@ -28,12 +30,14 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct Http1 {
     scanner: HeadScanner,
-    phase: Phase,
-    current: Current,
+    pub(super) phase: Phase,
+    pub(super) current: Current,
+    /// The body of the current request, while the rest of it arrives.
+    pub(super) streamed: Option<Box<BodyDecoder>>,
 }
 
 #[derive(Debug)]
-enum Phase {
+pub(super) enum Phase {
     /// Reading a head, or waiting for one.
     Head,
     /// Reading a body that did not come with its head.
@@ -47,7 +51,7 @@ enum Phase {
 }
 
 #[derive(Debug)]
-struct Incoming {
+pub(super) struct Incoming {
     collected: Collected,
     decoder: BodyDecoder,
 }
@@ -72,10 +76,10 @@ impl Collected {
 
 /// What must be remembered of a request until its answer is complete.
 #[derive(Debug, Clone, Copy, Default)]
-struct Current {
+pub(super) struct Current {
     http11: bool,
-    keep_alive: bool,
-    head: bool,
+    pub(super) keep_alive: bool,
+    pub(super) head: bool,
     connect: bool,
     streaming: Streaming,
 }
@@ -126,6 +130,15 @@ pub enum Received<'h, 'b> {
         /// Its body.
         body: &'b [u8],
     },
+    /// The head of a request whose body is to be read with [`Http1::receive_body`].
+    Head {
+        /// Bytes of the input taken.
+        consumed: usize,
+        /// The head.
+        head: RequestHead<'h, 'b>,
+        /// The client waits for `100 Continue` (RFC 9110 section 10.1.1).
+        awaits_continue: bool,
+    },
     /// A request that came in pieces.
     Collected {
         /// Bytes of the input taken.
@@ -148,7 +161,7 @@ impl Http1 {
     /// The state of a new connection.
     #[must_use]
     pub fn new() -> Self {
-        Self { scanner: HeadScanner::default(), phase: Phase::Head, current: Current::default() }
+        Self { scanner: HeadScanner::default(), phase: Phase::Head, current: Current::default(), streamed: None }
     }
 
     /// Reads a request. `input` holds every byte received and not yet consumed. Call again when there is more.
@@ -215,10 +228,22 @@ impl Http1 {
         let Some(decoder) = BodyDecoder::new(head.framing, limits)? else {
             return Ok(Received::Incomplete { consumed: 0 });
         };
-        let waits = head.expects_continue && rest.is_empty();
+        let awaits_continue = head.expects_continue && rest.is_empty();
+        let streamed = match head.framing {
+            // What follows the head of an upgrade may be no body at all.
+            _ if head.websocket => false,
+            Framing::Length(length) => length > limits.stream_above,
+            Framing::Chunked => limits.stream_above < u64::MAX,
+            Framing::None => false,
+        };
+        if streamed {
+            self.phase = Phase::Exchange { left: 0 };
+            self.streamed = Some(Box::new(decoder));
+            return Ok(Received::Head { consumed: span.end, head, awaits_continue });
+        }
         let collected = Collected { head: input[span.start..span.end].to_vec(), body: Vec::new() };
         self.phase = Phase::Body(Box::new(Incoming { collected, decoder }));
-        Ok(if waits { Received::Continue { consumed: span.end } } else { Received::Incomplete { consumed: span.end } })
+        Ok(if awaits_continue { Received::Continue { consumed: span.end } } else { Received::Incomplete { consumed: span.end } })
     }
 
     fn finish_body<'h, 'b>(&mut self, consumed: usize) -> Received<'h, 'b> {
@@ -378,8 +403,9 @@ impl Http1 {
     where
         H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
     {
-        let style =
-            ResponseStyle { http11: self.current.http11, keep_alive: self.current.keep_alive && style.keep_alive, ..style };
+        // RFC 9112 section 9.3: a body that was not read would be taken for the next request.
+        let keep_alive = self.current.keep_alive && style.keep_alive && self.streamed.is_none();
+        let style = ResponseStyle { http11: self.current.http11, keep_alive, ..style };
         self.current.keep_alive = encode_head(out, status, headers, body, &style)?;
         Ok(())
     }
@@ -415,6 +441,8 @@ impl Http1 {
 
     /// The answer is complete: what the connection does next.
     pub fn complete(&mut self) -> Next {
+        // Only the connection of a body that was read to its end is kept: see `encode`.
+        self.streamed = None;
         if self.current.keep_alive {
             self.phase = Phase::Head;
             self.current = Current::default();
@@ -428,6 +456,7 @@ impl Http1 {
     /// Nothing more is read from this connection.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
+        self.streamed = None;
     }
 }
 

@@ -16,6 +16,7 @@ mod request_head;
 mod response_head;
 mod scanner;
 mod status;
+mod streamed;
 
 pub use header_names::{HEADER_NAMES, NameIndex, name};
 pub use machine::{Collected, Framed, Http1, Limits, Next, Received};

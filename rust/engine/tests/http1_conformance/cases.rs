@@ -1,6 +1,6 @@
 //! The form of the tables: an input, and what must become of it.
 
-use crate::driver::{End, LIMITS, Outcome, play, play_bytes, play_split, play_whole};
+use crate::driver::{End, LIMITS, Outcome, play, play_bytes, play_split, play_streamed, play_whole};
 
 /// What must become of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,8 @@ impl Case {
             self.judge("in two", &split);
             assert_eq!(whole.verdict(), split.verdict(), "{} {}: cut at {at}", self.row, self.name);
         }
+        let streamed = play_streamed(self.input.chunks(1), &LIMITS);
+        assert_eq!(whole.verdict(), streamed.verdict(), "{} {}: bodies read while they arrive", self.row, self.name);
         let nothing = play([b"".as_slice(), &self.input, b""], &LIMITS);
         assert_eq!(whole.verdict(), nothing.verdict(), "{} {}: empty reads", self.row, self.name);
     }

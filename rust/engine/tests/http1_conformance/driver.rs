@@ -2,12 +2,13 @@
 //! with 200, and writes down what happened. The fuzz target uses the same player.
 
 use httpkit_engine::http1::{
-    HeaderStorage, Http1, Limits, Next, Received, RequestHead, ResponseBody, ResponseStyle, encode_head,
+    HeaderStorage, Http1, Limits, Next, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head,
 };
 use httpkit_engine::{FieldName, HEADER_NAMES, HeaderField};
 
 /// http-kit's limits.
-pub(crate) const LIMITS: Limits = Limits { max_body: 8 * 1024 * 1024, max_line: 8192, max_head: 65536, max_headers: 100 };
+pub(crate) const LIMITS: Limits =
+    Limits { max_body: 8 * 1024 * 1024, stream_above: u64::MAX, max_line: 8192, max_head: 65536, max_headers: 100 };
 
 pub(crate) const STYLE: ResponseStyle<'static> =
     ResponseStyle { http11: true, keep_alive: true, server: Some(b"test"), date: b"Sun, 06 Nov 1994 08:49:37 GMT" };
@@ -87,6 +88,11 @@ pub(crate) fn play_split(input: &[u8], at: usize, limits: &Limits) -> Outcome {
     play([first, second], limits)
 }
 
+/// As [`play`], but bodies that do not come with their heads are read while they arrive.
+pub(crate) fn play_streamed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits) -> Outcome {
+    play(pieces, &Limits { stream_above: 0, ..*limits })
+}
+
 pub(crate) fn play_bytes(input: &[u8], limits: &Limits) -> Outcome {
     play(input.chunks(1), limits)
 }
@@ -96,6 +102,8 @@ struct Player<'l> {
     limits: &'l Limits,
     held: Vec<u8>,
     consumed: usize,
+    /// A request whose body is read while it arrives.
+    streamed: Option<Seen>,
     outcome: Outcome,
 }
 
@@ -103,7 +111,7 @@ impl<'l> Player<'l> {
     fn new(limits: &'l Limits) -> Self {
         let outcome =
             Outcome { requests: Vec::new(), end: End::Waits, interim: Vec::new(), output: Vec::new(), most_held: 0, fed: 0 };
-        Self { http: Http1::new(), limits, held: Vec::new(), consumed: 0, outcome }
+        Self { http: Http1::new(), limits, held: Vec::new(), consumed: 0, streamed: None, outcome }
     }
 
     /// False once the connection is closed.
@@ -127,6 +135,9 @@ impl<'l> Player<'l> {
 
     /// One call of the core. `None` once the connection is closed.
     fn step(&mut self, input: &[u8]) -> Option<usize> {
+        if let Some(seen) = self.streamed.take() {
+            return self.continue_body(seen, input);
+        }
         let mut storage = HeaderStorage::new();
         match self.http.receive(input, &mut storage, self.limits) {
             Ok(Received::Incomplete { consumed }) => {
@@ -144,6 +155,15 @@ impl<'l> Player<'l> {
                 let seen = see(&head, body, self.consumed);
                 self.answer(seen, consumed)
             }
+            Ok(Received::Head { consumed, head, awaits_continue }) => {
+                self.consumed += consumed;
+                if awaits_continue {
+                    self.outcome.interim.push(self.outcome.requests.len());
+                }
+                assert!(self.http.is_receiving());
+                self.streamed = Some(see(&head, &[], self.consumed));
+                Some(consumed)
+            }
             Ok(Received::Collected { consumed, request }) => {
                 self.consumed += consumed;
                 let mut storage = HeaderStorage::new();
@@ -151,12 +171,32 @@ impl<'l> Player<'l> {
                 let seen = see(&head, &request.body, self.consumed);
                 self.answer(seen, consumed)
             }
-            Err(rejection) => {
-                self.http.close();
-                self.outcome.end = End::Rejected(rejection.status);
-                None
-            }
+            Err(rejection) => self.reject(rejection),
         }
+    }
+
+    fn continue_body(&mut self, mut seen: Seen, input: &[u8]) -> Option<usize> {
+        // What was decoded before belongs to the application.
+        let mut piece = Vec::new();
+        match self.http.receive_body(input, &mut piece, self.limits) {
+            Ok(consumed) => {
+                self.consumed += consumed;
+                seen.body.append(&mut piece);
+                seen.end = self.consumed;
+                if self.http.is_receiving() {
+                    self.streamed = Some(seen);
+                    return Some(consumed);
+                }
+                self.answer(seen, consumed)
+            }
+            Err(rejection) => self.reject(rejection),
+        }
+    }
+
+    fn reject(&mut self, rejection: Rejection) -> Option<usize> {
+        self.http.close();
+        self.outcome.end = End::Rejected(rejection.status);
+        None
     }
 
     fn answer(&mut self, seen: Seen, consumed: usize) -> Option<usize> {

@@ -14,7 +14,8 @@ mod responses;
 use std::collections::BTreeMap;
 
 use cases::{Case, chunked, with_line, with_request_line};
-use driver::{End, LIMITS, play, play_bytes, play_whole};
+use driver::{End, LIMITS, play, play_bytes, play_streamed, play_whole};
+use httpkit_engine::http1::Limits;
 
 fn all() -> Vec<Case> {
     let mut all = framing::cases();
@@ -273,6 +274,17 @@ fn h13_limits_admit_exactly_what_they_say() {
     let body = |length: usize| chunked(format!("{length:x}\r\n"));
     cases::waits("H13", "chunk of the limit", body(8 * 1024 * 1024)).check();
     cases::rejected("H13", 413, "chunk of one more", body(8 * 1024 * 1024 + 1)).check();
+}
+
+#[test]
+fn h13_chunks_are_limited_together() {
+    let input = chunked("5\r\nhello\r\n".repeat(5) + "0\r\n\r\n");
+    for (max_body, end) in [(24, End::Rejected(413)), (25, End::Waits)] {
+        let limits = Limits { max_body, ..LIMITS };
+        for outcome in [play_bytes(&input, &limits), play_streamed(input.chunks(1), &limits)] {
+            assert_eq!(outcome.end, end, "{max_body}");
+        }
+    }
 }
 
 #[test]

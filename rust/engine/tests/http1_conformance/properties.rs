@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use crate::cases::{Case, chunked};
-use crate::driver::{LIMITS, STYLE, play, play_bytes, play_whole};
+use crate::driver::{LIMITS, STYLE, play, play_bytes, play_streamed, play_whole};
 use crate::{all, naive, responses};
 
 /// Limits that short inputs reach.
-const TIGHT: Limits = Limits { max_body: 24, max_line: 40, max_head: 120, max_headers: 5 };
+const TIGHT: Limits = Limits { max_body: 24, stream_above: u64::MAX, max_line: 40, max_head: 120, max_headers: 5 };
 
 /// Pieces from which valid, nearly valid and absurd requests come together.
 const PIECES: &[&str] = &[
@@ -80,6 +80,10 @@ fn same_however_cut(input: &[u8], cuts: &[Index], limits: &Limits) -> Result<(),
     prop_assert_eq!(whole.verdict(), cut.verdict());
     let bytes = play_bytes(input, limits);
     prop_assert_eq!(whole.verdict(), bytes.verdict());
+    let streamed = play_streamed(pieces(input, cuts), limits);
+    prop_assert_eq!(whole.verdict(), streamed.verdict());
+    let streamed = play_streamed(input.chunks(1), limits);
+    prop_assert_eq!(whole.verdict(), streamed.verdict());
     let naive = naive::read(input, whole.requests.len());
     prop_assert_eq!(naive.len(), whole.requests.len(), "messages another reader finds");
     for (message, seen) in naive.iter().zip(&whole.requests) {

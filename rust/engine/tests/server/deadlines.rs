@@ -91,7 +91,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 
 #[test]
 fn the_application_may_take_any_time() {
-    let fixture = Fixture::with(|config| config.timeouts = timeouts(100, 100, 100, 100));
+    let fixture = Fixture::with(|config| config.timeouts = timeouts(300, 300, 300, 300));
     let mut client = fixture.connect();
     client.send("POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
     let id = fixture.app.held(1);
@@ -109,7 +109,7 @@ fn the_application_may_take_any_time() {
 
 #[test]
 fn a_stream_may_pause() {
-    let fixture = Fixture::with(|config| config.timeouts = timeouts(100, 100, 100, 100));
+    let fixture = Fixture::with(|config| config.timeouts = timeouts(300, 300, 300, 300));
     let mut client = fixture.connect();
     client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
     let id = fixture.app.held(1);

@@ -17,6 +17,7 @@ mod listening;
 mod pipelining;
 mod refusals;
 mod slow_clients;
+mod streamed_bodies;
 mod unfinished;
 mod websocket;
 mod websocket_end;

@@ -24,6 +24,7 @@ pub(crate) struct Log {
     /// Requests to `/hold`: they wait for the test to answer them.
     pub(crate) held: Vec<ExchangeId>,
     pub(crate) writable: Vec<ExchangeId>,
+    pub(crate) readable: Vec<ExchangeId>,
     pub(crate) closed: Vec<(ExchangeId, CloseCause)>,
     /// Messages, pings and pongs of WebSockets.
     pub(crate) messages: Vec<(MessageKind, Vec<u8>)>,
@@ -204,6 +205,10 @@ impl Application for App {
 
     fn writable(&self, exchange: ExchangeId) {
         self.note(|log| log.writable.push(exchange));
+    }
+
+    fn readable(&self, exchange: ExchangeId) {
+        self.note(|log| log.readable.push(exchange));
     }
 
     fn closed(&self, exchange: ExchangeId, cause: CloseCause) {

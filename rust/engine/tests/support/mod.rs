@@ -27,7 +27,7 @@ pub(crate) fn config() -> ServerConfig {
         receive_buffer: 0,
         backlog: 1024,
         max_connections: 0,
-        limits: Limits { max_body: 8 * 1024 * 1024, max_line: 8192, max_head: 65536, max_headers: 100 },
+        limits: Limits { max_body: 8 * 1024 * 1024, stream_above: u64::MAX, max_line: 8192, max_head: 65536, max_headers: 100 },
         timeouts: timeouts(0, 0, 0, 0),
         proxy_protocol: ProxyProtocol::Disable,
         legacy_remote_address: false,

@@ -3,7 +3,7 @@
 //! | offset | type | content |
 //! |---|---|---|
 //! | 0 | u8 | kind: 0 TCP, 1 Unix socket |
-//! | 1 | u8 | flags: 1 dual stack, 2 SO_REUSEADDR, 4 SO_REUSEPORT, 8 legacy remote address |
+//! | 1 | u8 | flags: 1 dual stack, 2 SO_REUSEADDR, 4 SO_REUSEPORT, 8 legacy remote address, 16 large bodies are read while they arrive |
 //! | 2 | u8 | PROXY protocol: 0 disabled, 1 enabled, 2 optional |
 //! | 3 | u8 | dispatch: 0 pool, 1 in place, 2 adaptive |
 //! | 4, 6 | u16 | port, most headers |
@@ -26,6 +26,10 @@ const DUAL_STACK: u8 = 1;
 const REUSE_ADDRESS: u8 = 2;
 const REUSE_PORT: u8 = 4;
 const LEGACY_REMOTE_ADDRESS: u8 = 8;
+const STREAM_BODY: u8 = 16;
+
+/// Up to this length a body is collected even so: a form then needs no thread that waits for it.
+const COLLECTED_BODY: u64 = 64 * 1024;
 
 const NO_SERVER_HEADER: u16 = u16::MAX;
 
@@ -52,7 +56,8 @@ pub(crate) fn read_configuration(block: &[u8]) -> Result<ServerConfig, Malformed
     let backlog = reader.u32()?;
     let receive_buffer = reader.u32()?;
     let max_connections = reader.u32()?;
-    let limits = Limits { max_body: reader.u64()?, max_line: reader.u32()?, max_head: reader.u32()?, max_headers };
+    let stream_above = if is_set(STREAM_BODY) { COLLECTED_BODY } else { u64::MAX };
+    let limits = Limits { max_body: reader.u64()?, stream_above, max_line: reader.u32()?, max_head: reader.u32()?, max_headers };
     let timeouts = Timeouts {
         header: millis(&mut reader)?,
         body: millis(&mut reader)?,
@@ -146,7 +151,7 @@ mod tests {
         assert!(server.dispatch == Dispatch::Pool && server.reuse_address && !server.reuse_port && server.legacy_remote_address);
         assert!(server.proxy_protocol == ProxyProtocol::Disable);
         assert_eq!((server.backlog, server.receive_buffer, server.max_connections), (1024, 0, 0));
-        assert_eq!(server.limits.max_body, 8_388_608);
+        assert_eq!((server.limits.max_body, server.limits.stream_above), (8_388_608, u64::MAX));
         assert_eq!((server.limits.max_line, server.limits.max_head, server.limits.max_headers), (8192, 65536, 100));
         let timeouts = server.timeouts;
         assert_eq!((timeouts.header, timeouts.body), (Duration::from_secs(30), Duration::from_secs(60)));
@@ -167,7 +172,7 @@ mod tests {
         );
         assert!(server.proxy_protocol == ProxyProtocol::Optional);
         assert_eq!((server.backlog, server.receive_buffer, server.max_connections), (16384, 262_144, 10_000));
-        assert_eq!(server.limits.max_body, 5_000_000_000);
+        assert_eq!((server.limits.max_body, server.limits.stream_above), (5_000_000_000, 65536));
         assert_eq!((server.limits.max_line, server.limits.max_head, server.limits.max_headers), (1, 2, 3));
         let timeouts = server.timeouts;
         assert_eq!((timeouts.header, timeouts.body), (Duration::ZERO, Duration::from_millis(1)));

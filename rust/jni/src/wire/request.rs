@@ -13,6 +13,7 @@ const QUERY: u8 = 8;
 const SERVER_NAME: u8 = 16;
 const REMOTE_ADDRESS: u8 = 32;
 const INLINE_BODY: u8 = 64;
+const STREAMED_BODY: u8 = 128;
 
 /// A request whose block has been measured: it is known to fit the layout, and its size before it is written.
 #[derive(Debug)]
@@ -111,6 +112,7 @@ impl<'a> RequestBlock<'a> {
             (request.server_name.is_some(), SERVER_NAME),
             (request.remote_address.is_some(), REMOTE_ADDRESS),
             (inline_body, INLINE_BODY),
+            (request.streamed, STREAMED_BODY),
         ]
         .into_iter()
         .fold(0, |flags, (set, flag)| if set { flags | flag } else { flags })
@@ -156,6 +158,7 @@ mod tests {
             remote_address: None,
             headers: &[],
             body: b"",
+            streamed: false,
             in_place: false,
             route: Route::default(),
         }
@@ -190,6 +193,13 @@ mod tests {
         };
         assert_eq!(encoded(&request, true), vector("request-inline-body"));
         assert_eq!(encoded(&request, false), vector("request-separate-body"));
+    }
+
+    #[test]
+    fn a_request_whose_body_is_to_come_is_the_golden_block() {
+        let headers = [common(9, b"5000000000")];
+        let request = Request { method: Method::Post, http11: true, uri: b"/up", headers: &headers, streamed: true, ..minimal() };
+        assert_eq!(encoded(&request, true), vector("request-streamed-body"));
     }
 
     #[test]

@@ -3,8 +3,10 @@
   (:require [clojure.java.io :as io]
             [clojure.string :as string]
             [clojure.test :refer [deftest is testing]])
-  (:import (java.nio ByteBuffer)
+  (:import (java.io InputStream)
+           (java.nio ByteBuffer)
            (java.util Arrays)
+           (java.util.function Supplier)
            (org.httpkit BytesInputStream)
            (org.httpkit.engine Configuration RequestReader ResponseWriter)))
 
@@ -57,6 +59,16 @@
   (let [request (ring-request "request-separate-body" post-body)]
     (is (= post-request (dissoc request :body)))
     (is (Arrays/equals ^bytes post-body (.readAllBytes ^BytesInputStream (:body request))))))
+
+(deftest streamed-body
+  (let [streamed (InputStream/nullInputStream)
+        request (fn [name local-address] (.ringRequest (reader name nil) nil streamed 0 local-address))]
+    (is (.isStreamed (reader "request-streamed-body" nil)))
+    (is (not (.isStreamed (reader "request-inline-body" nil))))
+    (doseq [local-address [nil (reify Supplier (get [_] "/127.0.0.1:80"))]]
+      (is (= [streamed 5000000000] ((juxt :body :content-length) (request "request-streamed-body" local-address))))
+      (testing "without a declared length there is none to tell"
+        (is (= [streamed nil] ((juxt :body :content-length) (request "request-minimal" local-address))))))))
 
 (deftest minimal-request
   (is (= {:request-method :get :uri "/" :query-string nil :protocol "HTTP/1.0" :scheme :http
@@ -179,6 +191,7 @@
                          (.tcp "::" 65535 true)
                          (.socket false true 262144 16384)
                          (.limits 5000000000 1 2 3 10000)
+                         (.streamBody true)
                          (.timeouts 0 1 0 (unchecked-int 4294967295))
                          (.clientAddress 2 false ["10.0.0.0/8" "::1"])
                          (.dispatch 2 (unchecked-int 4294967295))
