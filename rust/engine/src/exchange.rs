@@ -184,7 +184,7 @@ impl Exchange<'_> {
         self.connection.watch(self.number)
     }
 
-    /// Cuts the connection: the client sees that the answer is not complete.
+    /// Ends the connection so that the client sees that the answer is not complete. What the socket has taken of it may arrive.
     pub fn abort(&self) {
         self.connection.abort_exchange(self.number);
     }

@@ -147,7 +147,13 @@ impl Connection {
     pub(crate) fn abort_exchange(&self, number: u32) {
         let mut state = self.state.lock();
         if state.exchange == number && (state.http.is_in_exchange() || state.session.is_some()) {
-            self.abort(&mut state, CloseCause::Server);
+            if state.http.is_streaming() && !state.http.is_until_close() {
+                // Its framing says that something is missing, and a reset would destroy what is on its way.
+                self.flush(&mut state);
+                self.end(&mut state, CloseCause::Server);
+            } else {
+                self.abort(&mut state, CloseCause::Server);
+            }
         }
         self.release(state);
     }
@@ -158,7 +164,9 @@ impl Connection {
         state.flags.linger_wanted |= state.http.is_receiving();
         state.drop_body();
         if state.http.complete() == Next::Close {
-            state.flags.linger_wanted |= !state.input.is_empty();
+            // Whoever stops the server waits for the request, not for its client.
+            let may_go_on = state.http.may_go_on() && !self.server.is_draining();
+            state.flags.linger_wanted |= may_go_on || !state.input.is_empty();
             state.flags.corked = false;
             state.handover.want(true);
         }
@@ -186,7 +194,8 @@ impl Connection {
         };
         if !is_later {
             // Else the task, which is about to come back from the application, does it once for all the answers.
-            self.update_deadline(state, false);
+            let progress = state.outbox.written > 0;
+            self.update_deadline(state, progress);
         }
         self.release(guard);
         sent

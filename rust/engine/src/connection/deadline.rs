@@ -110,7 +110,7 @@ impl Connection {
             }
         } else if state.expects_body() {
             Waiting::Body
-        } else if state.flags.read_closed && state.http.is_streaming() {
+        } else if (state.flags.read_closed || state.flags.close_seen) && state.http.is_streaming() {
             Waiting::Silent
         } else if state.http.is_in_exchange() {
             if state.reads_ahead() { Waiting::Application } else { Waiting::Unread }
@@ -127,7 +127,11 @@ impl Connection {
                 Waiting::Body | Waiting::Write | Waiting::Silent => true,
                 // What the client sends is of no interest any more.
                 Waiting::Close => state.outbox.written > 0 && !too_slow,
-                Waiting::Message => state.session.as_deref_mut().is_some_and(|session| std::mem::take(&mut session.heard)),
+                Waiting::Message => state.session.as_deref_mut().is_some_and(|session| {
+                    let heard = std::mem::take(&mut session.heard);
+                    session.pinged &= !heard;
+                    heard
+                }),
                 _ => false,
             };
         let idle_again = waiting == Waiting::Idle && progress;
@@ -202,8 +206,11 @@ impl Connection {
     /// answer, and what a WebSocket's client sent before that is still to be delivered.
     fn look_for_client(&self, mut state: MutexGuard<'_, State>) {
         let presence = state.transport.as_ref().map_or(Presence::Gone, Transport::presence);
-        if presence == Presence::Gone || presence == Presence::Finished && (state.needs_client() || state.http.is_streaming()) {
+        state.flags.close_seen |= presence == Presence::Finished;
+        if presence == Presence::Gone || state.flags.close_seen && state.needs_client() {
             self.abort(&mut state, CloseCause::Client);
+        } else if state.flags.close_seen && state.http.is_streaming() {
+            self.update_deadline(&mut state, false);
         } else {
             self.deadline.store(Waiting::Unread.deadline(&self.server.config.timeouts), Ordering::Relaxed);
         }

@@ -223,7 +223,12 @@ impl Connection {
         }
         let is_over = state.needs_client() || state.http.is_receiving() || state.flags.lingering;
         if is_over || !(state.http.is_in_exchange() || state.flags.unread_input) {
-            self.abort(state, CloseCause::Client);
+            // A reset would destroy the answer to an earlier request on its way.
+            if state.outbox.is_empty() && !state.http.is_streaming() {
+                self.end(state, CloseCause::Client);
+            } else {
+                self.abort(state, CloseCause::Client);
+            }
             return;
         }
         if !state.flags.unread_input {
@@ -476,10 +481,10 @@ impl Drop for AbortOnPanic<'_> {
     }
 }
 
-/// `:uri` and `:query-string`: parted at the first `?`, unless it is the very first byte (http-kit).
+/// `:uri` and `:query-string`: parted at the first `?`.
 fn split_target(target: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'?', target) {
-        None | Some(0) => (target, None),
+        None => (target, None),
         Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
     }
 }

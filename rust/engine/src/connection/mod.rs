@@ -101,6 +101,8 @@ struct Flags {
     unread_input: bool,
     /// The client has sent its FIN.
     read_closed: bool,
+    /// Likewise, behind input that is not read yet.
+    close_seen: bool,
     /// Answers wait in the outbox because more pipelined requests follow in the same read.
     corked: bool,
     /// The number of a task that is inside the application and has part of the input with it: what follows must not be read

@@ -40,7 +40,7 @@ pub(super) struct Session {
     /// Something was sent since the deadline was set.
     spoke: bool,
     /// A ping went out and nothing came since.
-    pinged: bool,
+    pub(super) pinged: bool,
     /// Without a frame in either direction for so many milliseconds it is closed; 0 for any time.
     idle_millis: u32,
 }
@@ -48,7 +48,7 @@ pub(super) struct Session {
 impl Session {
     /// Messages can be sent.
     pub(super) fn is_open(&self) -> bool {
-        self.protocol.state() == Progress::Open || self.ending.is_some()
+        self.protocol.state() == Progress::Open || self.ending.is_some() && !self.told
     }
 }
 
@@ -148,10 +148,14 @@ impl Connection {
         let Some(session) = state.session.as_deref_mut().filter(|_| state.exchange == number) else {
             return WebSocket::new(0).close(code, reason).map(|_| Sent::NotOpen);
         };
-        let Some(frame) = session.protocol.close(code, reason)? else { return Ok(Sent::NotOpen) };
+        match session.protocol.close(code, reason)? {
+            Some(frame) => state.outbox.buffer().extend_from_slice(&frame),
+            // The client broke the protocol, and hears of that.
+            None if session.is_open() => state.handover.want(true),
+            None => return Ok(Sent::NotOpen),
+        }
         session.told = true;
         session.holds = 0;
-        state.outbox.buffer().extend_from_slice(&frame);
         state.handover.want(state.flags.unread_input);
         // Also if the write finds the client gone: the caller has closed it, and nobody else hears of its end.
         self.written(guard);
@@ -234,7 +238,8 @@ impl Connection {
     /// The length of the current wait of an open WebSocket in milliseconds, 0 for none.
     pub(super) fn session_period(&self, state: &mut State) -> u32 {
         let Some(session) = state.session.as_deref_mut() else { return 0 };
-        session.heard = false;
+        // A pong that came before the wait was for something else, as a socket with room, counts.
+        session.pinged &= !std::mem::take(&mut session.heard);
         session.spoke = false;
         self.silence(session)
     }

@@ -3,6 +3,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::method::Method;
 use super::rejection::Rejection;
 
 /// Host without its port, and the port (80 when none is named, as http-kit has it).
@@ -19,8 +20,7 @@ pub(super) fn parse(value: &[u8]) -> Result<Host<'_>, Rejection> {
     }
     let name_end = if value[0] == b'[' {
         let end = value.iter().position(|&byte| byte == b']').ok_or(INVALID)?;
-        let literal = std::str::from_utf8(&value[1..end]).map_err(|_| INVALID)?;
-        if literal.parse::<Ipv6Addr>().is_err() && !is_future_address(literal.as_bytes()) {
+        if !is_address(&value[1..end]) && !is_future_address(&value[1..end]) {
             return Err(INVALID);
         }
         end + 1
@@ -57,6 +57,14 @@ const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
 }
 
+/// An IPv6 address, and perhaps the zone in which it is one (RFC 4007 section 11): the JDK's HttpClient sends it, though it means nothing here.
+fn is_address(literal: &[u8]) -> bool {
+    let mut parts = literal.splitn(2, |&byte| byte == b'%');
+    let address = parts.next().and_then(|address| std::str::from_utf8(address).ok());
+    let is_zone = |zone: &[u8]| !zone.is_empty() && zone.iter().all(|&byte| is_name_byte(byte) || byte == b'%');
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) && parts.next().is_none_or(is_zone)
+}
+
 /// An address of a later version of IP: `v`, hexadecimal digits, a dot, and the address.
 fn is_future_address(literal: &[u8]) -> bool {
     let [b'v' | b'V', rest @ ..] = literal else { return false };
@@ -69,15 +77,26 @@ fn is_future_address(literal: &[u8]) -> bool {
 /// The authority of a target in absolute-form, `None` in any other (RFC 9112 section 3.2).
 ///
 /// # Errors
-/// What looks like an absolute-form and is none: another reader may find another host in it. Not that of a `CONNECT`, which is an authority.
-pub(super) fn of_target(target: &[u8], is_connect: bool) -> Result<Option<&[u8]>, Rejection> {
-    let delimiter = target.iter().position(|byte| matches!(byte, b':' | b'/' | b'?'));
-    let Some(place) = delimiter.filter(|&place| target[place] == b':') else { return Ok(None) };
-    let (scheme, rest) = target.split_at(place);
-    if let (true, Some(rest)) = (is_scheme(scheme), rest.strip_prefix(b"://")) {
-        return Ok(Some(rest.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or(rest)));
+/// None of the four forms. What has another meaning to the next reader would pass every check of a path by its beginning, and `@b/c` behind
+/// `http://a` is another host.
+pub(super) fn of_target(target: &[u8], method: Method) -> Result<Option<&[u8]>, Rejection> {
+    const INVALID: Rejection = Rejection::bad("Invalid request target");
+    if method == Method::Connect {
+        return if is_authority(target) { Ok(None) } else { Err(INVALID) };
     }
-    if is_connect { Ok(None) } else { Err(Rejection::bad("Invalid request target")) }
+    if target.starts_with(b"/") || target == b"*" && method == Method::Options {
+        return Ok(None);
+    }
+    let (scheme, rest) = target.split_at(target.iter().position(|&byte| byte == b':').ok_or(INVALID)?);
+    match rest.strip_prefix(b"://") {
+        Some(rest) if is_scheme(scheme) => Ok(Some(rest.split(|byte| matches!(byte, b'/' | b'?')).next().unwrap_or(rest))),
+        _ => Err(INVALID),
+    }
+}
+
+/// A host and its port, which cannot be left out (RFC 9112 section 3.2.3).
+fn is_authority(target: &[u8]) -> bool {
+    parse(target).is_ok_and(|host| target.len() > host.name.len() + 1)
 }
 
 /// RFC 3986 section 3.1.

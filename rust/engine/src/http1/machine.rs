@@ -79,6 +79,8 @@ impl Collected {
 pub(super) struct Current {
     http11: bool,
     pub(super) keep_alive: bool,
+    /// The client would keep the connection.
+    persistent: bool,
     pub(super) head: bool,
     connect: bool,
     streaming: Streaming,
@@ -207,6 +209,7 @@ impl Http1 {
         self.current = Current {
             http11: head.http11,
             keep_alive: head.keep_alive,
+            persistent: head.keep_alive,
             head: head.method == Method::Head,
             connect: head.method == Method::Connect,
             streaming: Streaming::No,
@@ -300,6 +303,12 @@ impl Http1 {
     #[must_use]
     pub fn is_until_close(&self) -> bool {
         self.current.streaming == Streaming::Raw
+    }
+
+    /// True if the client of the current or last request may send another whatever the answer says.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        self.current.persistent
     }
 
     /// The connection will not be kept after the current exchange.

@@ -92,7 +92,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             (None, true) => return Err(Rejection::bad("HTTP/1.1 request is missing Host header")),
             (None, false) => None,
         };
-        let host = match host::of_target(target, method == Method::Connect)? {
+        let host = match host::of_target(target, method)? {
             None => host,
             Some(authority) => {
                 // The Host field is to be ignored (RFC 9112 section 3.2.2), so nobody further on may route by another one.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use httpkit_engine::{CloseCause, Counter, Sent, SocketEndKind, with_exchange};
 
 use crate::support::application::head;
-use crate::support::client::{Client, frame};
-use crate::support::{Fixture, eventually};
+use crate::support::client::{Client, Ending, frame};
+use crate::support::{Fixture, eventually, timeouts};
 
 /// More than is read behind a request in progress, and less than the sockets hold.
 const SURPLUS: usize = 150_000;
@@ -52,6 +52,55 @@ fn a_half_close_behind_unread_input_ends_what_is_watched_or_streamed() {
     clients.iter().for_each(Client::finish);
     let log = fixture.app.wait("the ends", |log| log.closed.len() == 2);
     assert!(log.closed.iter().all(|(_, cause)| *cause == CloseCause::Client));
+}
+
+/// Lets so many half seconds pass.
+fn pass_half_seconds(fixture: &Fixture, count: usize) {
+    for _ in 0..count {
+        let mut clock = fixture.connect();
+        assert_eq!(clock.get("/clock").status, 200);
+        assert_eq!(clock.ending(), Ending::Closed);
+    }
+}
+
+#[test]
+fn a_half_closed_client_keeps_a_stream_whose_pieces_follow() {
+    let fixture = Fixture::with(|config| config.timeouts = timeouts(0, 0, 0, 500));
+    let mut unread = waiting(&fixture, 1).remove(0);
+    let mut read = fixture.connect();
+    read.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let ids = [fixture.app.held(1), fixture.app.held(2)];
+    for id in ids {
+        assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    }
+    for client in [&mut unread, &mut read] {
+        assert_eq!(client.head().status, 200);
+        client.finish();
+    }
+    // Written by the sender itself, without a way through the outbox.
+    let piece = vec![b'p'; 40_000];
+    for _ in 0..4 {
+        pass_half_seconds(&fixture, 3);
+        for (client, id) in [&mut unread, &mut read].into_iter().zip(ids) {
+            assert_eq!(with_exchange(id, |exchange| exchange.send(&piece, false)), Some(Sent::Accepted));
+            assert_eq!(client.chunk(), piece);
+        }
+    }
+    let log = fixture.app.wait("the ends", |log| log.closed.len() == 2);
+    assert!(log.closed.iter().all(|(_, cause)| *cause == CloseCause::Client), "in silence");
+}
+
+#[test]
+fn a_watched_exchange_that_ends_leaves_the_answer_before_it() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /big/15000 HTTP/1.1\r\nHost: x\r\n\r\nGET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let id = fixture.app.held(1);
+    assert_eq!(with_exchange(id, |exchange| exchange.watch()), Some(true));
+    client.finish();
+    assert_eq!(fixture.app.wait("the end", |log| !log.closed.is_empty()).closed, [(id, CloseCause::Client)]);
+    assert_eq!(client.response().body.len(), 15000);
+    assert_eq!(client.ending(), Ending::Closed);
 }
 
 #[test]

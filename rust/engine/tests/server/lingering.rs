@@ -1,6 +1,6 @@
 //! The close after an answer (RFC 9112 section 9.6): a client that is still reading may send what nobody wants, and loses nothing.
 
-use httpkit_engine::Counter;
+use httpkit_engine::{Counter, ResponseHead, Sent, with_exchange};
 
 use crate::support::client::{Client, Ending};
 use crate::support::{Fixture, eventually};
@@ -59,12 +59,36 @@ fn nor_one_that_a_drain_finds_on_its_way() {
 }
 
 #[test]
+fn nor_a_short_one_where_the_client_may_have_more_requests() {
+    let fixture = Fixture::new();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // So little that most of the answer waits in the server's socket.
+    socket.set_recv_buffer_size(1).unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], fixture.server.port().unwrap()));
+    socket.connect(&address.into()).unwrap();
+    let mut client = Client::over(socket.into());
+    client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let id = fixture.app.held(1);
+    let (body, headers) = (vec![b'b'; 15_000], [(b"connection".as_slice(), b"close".as_slice())]);
+    let head = ResponseHead { status: 200, headers, declared_length: None };
+    assert_eq!(with_exchange(id, |exchange| exchange.respond(head, &body)), Some(Ok(Sent::Accepted)));
+    eventually("the answer", || fixture.server.stats()[Counter::BytesOut as usize] > 15_000);
+    client.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.header("connection"), response.body.len()), (Some("close"), 15_000));
+    assert_eq!(client.ending(), Ending::Closed);
+    drop(client);
+    eventually("the end of the connection", || fixture.server.gauges()[0] == 0);
+    assert_eq!(fixture.app.log().requests, ["/hold"]);
+}
+
+#[test]
 fn a_short_answer_waits_for_nobody_and_no_client_is_waited_for_for_ever() {
     let fixture = Fixture::new();
     let open = || fixture.server.gauges()[0];
     let mut short = fixture.connect();
-    short.send("GET /close HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(short.response().text(), "/close");
+    short.send("GET /short HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(short.response().text(), "/short");
     assert_eq!(short.ending(), Ending::Closed);
     // A socket that lingered would take it.
     short.send("\r\n");

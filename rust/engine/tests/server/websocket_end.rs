@@ -1,7 +1,7 @@
 //! How WebSockets end (RFC 6455 section 7): whoever begins, one Close frame each, and the application hears of it once.
 
 use httpkit_engine::websocket::{InvalidClose, Opcode};
-use httpkit_engine::{Exchange, Sent, SocketEnd, SocketEndKind, with_exchange};
+use httpkit_engine::{Counter, Exchange, Sent, SocketEnd, SocketEndKind, with_exchange};
 
 use crate::support::client::{Client, Ending, frame};
 use crate::support::{Fixture, eventually, timeouts};
@@ -59,7 +59,6 @@ fn answers_to_earlier_messages_come_before_the_close_of_a_violation() {
     client.send([frame(TEXT, b"answer later"), frame(0xc1, b"hi")].concat());
     let id = fixture.app.held(2);
     fixture.app.wait("the violation", |log| log.broken == 1);
-    assert_eq!(with_exchange(id, |exchange| exchange.close_websocket(1000, "")), Some(Ok(Sent::NotOpen)));
     assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Text, b"answer")), Some(Ok(Sent::Accepted)));
     assert_eq!(client.frame(), (TEXT, b"answer".to_vec()));
     assert_eq!(fixture.app.log().ends, []);
@@ -67,6 +66,23 @@ fn answers_to_earlier_messages_come_before_the_close_of_a_violation() {
     assert_eq!(client.frame(), (CLOSE, close(1002, "")));
     assert_eq!(client.ending(), Ending::Closed);
     assert_eq!(end(&fixture).kind, SocketEndKind::Violation);
+}
+
+#[test]
+fn nothing_comes_after_the_applications_close_of_a_violator() {
+    let fixture = Fixture::new();
+    let mut client = fixture.open_websocket("/ws");
+    client.send([frame(TEXT, b"answer never"), frame(0xc1, b"hi")].concat());
+    let id = fixture.app.held(2);
+    fixture.app.wait("the violation", |log| log.broken == 1);
+    let close = |code| with_exchange(id, |exchange| exchange.close_websocket(code, ""));
+    assert_eq!(close(1000), Some(Ok(Sent::Accepted)));
+    let late = with_exchange(id, |exchange| exchange.send_message(Opcode::Text, b"late"));
+    assert!(matches!(late, None | Some(Ok(Sent::NotOpen))), "{late:?}");
+    assert!(matches!(close(1000), None | Some(Ok(Sent::NotOpen))));
+    assert_eq!(client.frame(), (CLOSE, self::close(1002, "")));
+    assert_eq!(client.ending(), Ending::Closed);
+    assert_eq!(fixture.app.log().ends, [], "who has closed it is not told");
 }
 
 #[test]
@@ -232,6 +248,39 @@ fn a_peer_that_answers_no_ping_is_reaped() {
         alive.send_frame(PONG, b"");
     };
     assert_eq!(answer, (TEXT, b"alive".to_vec()));
+}
+
+/// Waits until the bytes have been read.
+fn deliver(fixture: &Fixture, client: &mut Client, bytes: &[u8]) {
+    let bytes_in = || fixture.server.stats()[Counter::BytesIn as usize];
+    let before = bytes_in();
+    client.send(bytes);
+    eventually("all of it", || bytes_in() - before >= bytes.len() as u64);
+}
+
+#[test]
+fn a_pong_counts_whatever_is_waited_for_behind_it() {
+    for way in ["a blocked write", "a message in two parts"] {
+        let fixture = Fixture::with(|config| {
+            config.ping_interval = 1000;
+            config.timeouts = timeouts(0, 800, 0, 0);
+        });
+        let mut client = fixture.open_websocket("/ws");
+        let id = fixture.app.held(1);
+        assert_eq!(client.frame(), (PING, Vec::new()));
+        deliver(&fixture, &mut client, &frame(PONG, b""));
+        if way == "a blocked write" {
+            let message = vec![b'm'; 10_000_000];
+            assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &message)), Some(Ok(Sent::Full)));
+            assert_eq!(client.frame().1.len(), message.len());
+        } else {
+            let message = frame(TEXT, b"parts");
+            deliver(&fixture, &mut client, &message[..8]);
+            client.send(&message[8..]);
+            assert_eq!(client.frame(), (TEXT, b"parts".to_vec()));
+        }
+        assert_eq!(client.frame(), (PING, Vec::new()), "{way}: asked again, not cut");
+    }
 }
 
 #[test]
