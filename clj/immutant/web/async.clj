@@ -90,7 +90,8 @@
     :on-success - (fn []), once no more than 256 KiB of all that was sent to the client wait in the server; with :close? once
                   the server has taken the message over
     :on-error   - (fn [throwable]), when that failed (default: the channel's :on-error)
-  What a callback throws goes to the channel's :on-error."
+  What a callback throws goes to the channel's :on-error. Callbacks may send; one that is due while another runs on its thread is
+  called after that, so none may wait for another."
   {:arglists '([ch message & options])
    :valid-options send-options}
   [ch message & options]

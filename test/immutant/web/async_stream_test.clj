@@ -228,7 +228,31 @@
                                                         (async/send! ch "b")
                                                         @(future (async/send! ch "c"))
                                                         (async/close ch))))
-                    :response plain)))))
+                    :response plain))))
+  (testing "one that is due within another comes after it"
+    (let [order (atom [])]
+      (body-of (fn [ch]
+                 (async/send! ch "a" :on-success (fn []
+                                                   (async/send! ch "b" :on-success (fn []
+                                                                                     (swap! order conj :b)
+                                                                                     (async/close ch)))
+                                                   (swap! order conj :a)))))
+      (is (= [:a :b] @order))))
+  (testing "each may send the next, as often as it likes"
+    (let [messages 50000
+          errors (atom [])]
+      (is (= (+ (* messages (count "1\r\nx\r\n")) (count "0\r\n\r\n"))
+             (count (body-of (fn [ch]
+                               (letfn [(send-next [n]
+                                         (if (< (long n) messages)
+                                           (async/send! ch "x" :on-success #(send-next (inc (long n))))
+                                           (async/close ch)))]
+                                 (send-next 0)))
+                             :response plain
+                             :options {:on-error (fn [ch e]
+                                                   (swap! errors conj (class e))
+                                                   (async/close ch))}))))
+      (is (= [] @errors)))))
 
 (deftest closing
   (testing "what was sent before is delivered"

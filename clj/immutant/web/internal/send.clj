@@ -7,7 +7,8 @@
             [immutant.web.internal.channel :as channel]
             [immutant.web.internal.content-type :as content-type]
             [immutant.web.internal.outbox :as outbox]
-            [immutant.web.internal.tasks :as tasks])
+            [immutant.web.internal.tasks :as tasks]
+            [org.httpkit.engine.trampoline :as trampoline])
   (:import (clojure.lang IPending Repeat)
            (immutant.web.internal.channel Channel Settings)
            (java.io File FileInputStream IOException InputStream)
@@ -114,6 +115,13 @@
         (channel/report ch e)))
     (channel/report ch exception)))
 
+(defn- tell
+  "Calls the send's callback for the exception, or for nil. A callback may send again, and so on, to no end."
+  [ch {:keys [on-success on-error]} exception]
+  (trampoline/run #(if exception
+                     (fail ch on-error exception)
+                     (succeed ch on-success))))
+
 ;;;; Texts and bytes
 
 (defn- send-listening
@@ -160,11 +168,8 @@
                       false)))
   true)
 
-(defn- send-plain [^Channel ch message overrides {:keys [close? on-success on-error]}]
-  (let [outcome (fn [exception]
-                  (if exception
-                    (fail ch on-error exception)
-                    (succeed ch on-success)))]
+(defn- send-plain [^Channel ch message overrides {:keys [close? on-success on-error] :as options}]
+  (let [outcome (fn [exception] (tell ch options exception))]
     (cond
       (not (outbox/try-turn (.-outbox ch))) (send-later ch message close? overrides outcome)
       (or on-success on-error (:on-error (.-options ch))) (send-in-turn ch message close? overrides outcome)
@@ -280,7 +285,7 @@
 (defn- run-long
   "Sends what `box` holds, ends the turn, and tells what became of it. The box is emptied, so that nobody holds the
   beginning of a sequence that may be longer than the heap."
-  [^Channel ch ^AtomicReference box overrides {:keys [close? on-success on-error]}]
+  [^Channel ch ^AtomicReference box overrides {:keys [close?] :as options}]
   (.set ^AtomicReference (.-sending ch) true)
   (let [error (try
                 (override ch overrides)
@@ -294,9 +299,7 @@
       (try (channel/finish ch (if error 1011 1000)) (catch Throwable e (channel/report ch e))))
     (.set ^AtomicReference (.-sending ch) nil)
     (outbox/end-turn (.-outbox ch))
-    (if error
-      (fail ch on-error error)
-      (succeed ch on-success))))
+    (tell ch options error)))
 
 (defn- send-long [^Channel ch message overrides options]
   (let [box (AtomicReference. (if (instance? File message) (FileInputStream. ^File message) message))
@@ -307,7 +310,7 @@
                   (tasks/start run)
                   true
                   (catch Throwable e
-                    (fail ch (:on-error options) e)
+                    (tell ch options e)
                     false)))]
     (if (outbox/try-turn (.-outbox ch))
       (when-not (begin)
