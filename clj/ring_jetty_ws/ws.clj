@@ -3,7 +3,8 @@
 
   Every request for an upgrade goes to the handshake handler and never to the Ring handler. The server is started by
   `ring-jetty-ws.adapter/run-jetty`, or by any other way to run a Ring handler with `wrap-configurator`."
-  (:require [ring-jetty-ws.handshake :as handshake]
+  (:require [org.httpkit.engine.close-reason :as close-reason]
+            [ring-jetty-ws.handshake :as handshake]
             [ring-jetty-ws.policy :as policy]
             [ring-jetty-ws.server-handle :as server-handle])
   (:import (clojure.lang AFn IFn RT)
@@ -41,20 +42,6 @@
     (.get buffer bytes)
     bytes))
 
-(def ^:private max-reason-bytes
-  "RFC 6455 section 5.5: 125 of a control frame less two of the code."
-  123)
-
-(defn- short-reason
-  "Returns as much of the reason from its beginning as fits a Close frame, in whole characters."
-  [^String reason]
-  (loop [end (min (.length reason) (long max-reason-bytes))]
-    (let [part (subs reason 0 end)]
-      (if (or (> (alength (.getBytes part "UTF-8")) (long max-reason-bytes))
-              (and (pos? end) (Character/isHighSurrogate (.charAt reason (dec end)))))
-        (recur (dec end))
-        part))))
-
 (deftype Socket [^AsyncChannel channel ^long write-timeout-millis]
   WebSocket
   (send! [_ msg]
@@ -69,7 +56,7 @@
     (.serverClose channel 1000 "")
     nil)
   (close! [_ status reason]
-    (.serverClose channel (int status) (short-reason (or reason "")))
+    (.serverClose channel (int status) (close-reason/shortened reason))
     nil)
   (connected? [_] (not (.isClosed channel)))
   (unwrap [_] channel)

@@ -8,6 +8,7 @@
             [ring.core-protocols :refer [with-extension with-ring-or-skip]]
             [ring.websockets :as websockets])
   (:import (java.io ByteArrayInputStream File IOException InputStream OutputStream)
+           (java.lang.ref WeakReference)
            (java.util.concurrent CountDownLatch)))
 
 (deftype Own [f])
@@ -153,6 +154,53 @@
                   (is (not (string/ends-with? (raw/read-rest connection) "0\r\n\r\n"))))
                 (finally (stop)))
               (is (= [["GET /x" "no"]] (map (juxt first (comp ex-message second)) @log))))))))))
+
+(deftest declared-lengths
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (let [own (fn [& pieces]
+                  #(Own. (fn [_ ^OutputStream stream] (doseq [piece pieces] (write stream piece) (.flush stream))
+                               (.close stream))))
+            handler (fn [length body]
+                      (websockets/handler (fn [_] {:status 200 :headers {"Content-Length" length} :body (body)})))]
+        (doseq [[entry start] websockets/entries, async? [false true]]
+          (testing [entry async?]
+            (let [[port stop] (start (handler "6" (own "abc" "def")) {:ring-async? async?})]
+              (try
+                (doseq [method ["GET" "HEAD"]]
+                  (is (= "6" (get-in (raw/fetch port method "/") [:headers "content-length"])) method))
+                (finally (stop))))
+            (testing "that are wrong"
+              (doseq [[length sent message] [["7" "abcdef" "Content-Length is 7, but the body has only 6 bytes"]
+                                             ["5" "abc" "Content-Length is 5, but the body has more bytes"]]]
+                (let [log (atom [])
+                      [port stop] (start (handler length (own "abc" "def")) (merge (raw/quiet log) {:ring-async? async?}))]
+                  (try
+                    (raw/with-connection [connection port]
+                      (raw/write connection (raw/request "GET" "/"))
+                      (is (= sent (second (string/split (raw/read-rest connection) #"\r\n\r\n")))))
+                    (finally (stop)))
+                  (is (= [message] (map (comp ex-message second) @log))))))))
+        (testing "of a sequence"
+          (running/with-server [server (handler "4" #(list "ab" "cd")) {}]
+            (is (= ["abcd" "4"] ((juxt :body #(get-in % [:headers "content-length"])) (running/fetch server "GET" "/"))))))))))
+
+(deftest a-sequence-is-not-held
+  (with-ring-or-skip
+    (doseq [async? [false true], dispatch raw/dispatches]
+      (testing [async? dispatch]
+        (let [first-element (promise)
+              piece (apply str (repeat 10000 "x"))
+              elements #(let [element (Object.)]
+                          (deliver first-element (WeakReference. element))
+                          (cons element (repeatedly (fn [] (str piece)))))]
+          (running/with-server [server (websockets/handler (fn [_] {:status 200 :headers {} :body (elements)}))
+                                (merge (raw/quiet) {:async? async? :dispatch dispatch})]
+            (raw/with-connection [connection (.getPort server)]
+              (raw/write connection (raw/request "GET" "/"))
+              (.readNBytes ^InputStream (:in connection) 3000000)
+              (is (raw/await-true #(do (System/gc) (nil? (.get ^WeakReference @first-element))))
+                  "the first element is garbage while the others are sent"))))))))
 
 (deftest sequences-under-the-adapter
   (with-ring-or-skip

@@ -107,6 +107,22 @@
         (websocket/send-close socket 1000 "")
         (is (= [[:on-open] IOException [false false false false false]] (repeatedly 3 #(websocket/next-event events))))))))
 
+(deftest a-callback-that-sends-the-next
+  (testing "as ring-websocket-async does: as many as there are, on any stack"
+    (let [messages 30000
+          done (promise)]
+      (with-listener [port {:on-open (fn [socket]
+                                       ((fn send-from [n]
+                                          (if (= n messages)
+                                            (deliver done true)
+                                            (ws/send socket (str n) #(send-from (inc n)) #(deliver done %))))
+                                        0))
+                            :on-message (fn [_ _])}
+                      {}]
+        (websocket/with-socket [socket port]
+          (is (= (range messages) (repeatedly messages #(Long/parseLong (websocket/read-text socket)))))
+          (is (true? (raw/await-value done))))))))
+
 (deftest asynchronous-sends
   (testing "succeed is called without arguments"
     (let [events (websocket/events)]

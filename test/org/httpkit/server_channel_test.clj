@@ -34,6 +34,7 @@
       [html "Connection: Close" "content-length: 0"] "" nil
       [html "Connection: Close" "content-length: 0"] "" {:headers {}}
       ["X: 1" "Connection: Close" "content-length: 2"] "hi" {:headers {"X" 1} :body (.getBytes "hi")}
+      ["Connection: Close" "content-length: 2"] "hi" {:headers {"Content-Type" nil} :body "hi"}
       [html "Connection: Close" "content-length: 2"] "hi" (ByteArrayInputStream. (.getBytes "hi"))
       [html "Connection: Close" "content-length: 2"] "hi" ["h" \i]))
   (testing "in chunks"
@@ -47,9 +48,10 @@
       "0\r\n\r\n" (byte-array 0)
       "0\r\n\r\n" []))
   (testing "with any header there is no type of the server's own"
-    (is (= [["HTTP/1.1 200 OK" "Connection: Close" "Transfer-Encoding: chunked"] "2\r\nhi\r\n0\r\n\r\n"]
-           (head-and-body (exchange #(do (server/send! % {:headers {"Content-Length" "5"} :body "hi"} false)
-                                         (server/close %)))))))
+    (doseq [headers [{"Content-Length" "5"} {"Content-Type" nil} {"X" []} {"Transfer-Encoding" "chunked"}]]
+      (is (= [["HTTP/1.1 200 OK" "Connection: Close" "Transfer-Encoding: chunked"] "2\r\nhi\r\n0\r\n\r\n"]
+             (head-and-body (exchange #(do (server/send! % {:headers headers :body "hi"} false)
+                                           (server/close %))))))))
   (testing "HTTP/1.0: until the connection closes"
     (is (= "hiho" (second (head-and-body (exchange #(do (server/send! % "hi" false) (server/send! % "ho" true))
                                                    :version "1.0")))))))

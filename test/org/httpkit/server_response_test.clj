@@ -3,7 +3,8 @@
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]
-            [httpkit-rs.temporary :as temporary])
+            [httpkit-rs.temporary :as temporary]
+            [org.httpkit.server :as server])
   (:import (java.io ByteArrayInputStream File InputStream)
            (java.nio ByteBuffer)
            (java.util HashMap)))
@@ -161,6 +162,20 @@
       ([_bytes] (swap! reads inc) -1)
       ([_bytes _offset _length] (swap! reads inc) -1))
     (close [] (swap! closes inc))))
+
+(deftest proxied-streams
+  (testing "may have no other method to read than the one http-kit calls"
+    (doseq [length [0 5 300000]]
+      (let [content (apply str (repeat length "p"))
+            stream #(let [source (ByteArrayInputStream. (.getBytes ^String content))]
+                      (proxy [InputStream] []
+                        (read [bytes] (.read source bytes 0 (min 7000 (alength ^bytes bytes))))))]
+        (doseq [response (responses (fn [] {:body (stream)}))]
+          (is (= content (:body response))))
+        (raw/with-server [port #(server/as-channel % {:on-open (fn [ch]
+                                                                 (server/send! ch (stream) false)
+                                                                 (server/close ch))}) {}]
+          (is (= content (:body (raw/fetch port "GET" "/")))))))))
 
 (deftest streams-are-closed
   (doseq [[expected-reads status headers] [[1 200 {}] [0 204 {}] [0 304 {}] [0 200 {"Bad Name" "x"}] [0 1000 {}]]]

@@ -125,6 +125,20 @@
             (is (= [a b a a b] (repeatedly 5 #(ws/read-text connection))))
             (raw/disconnect connection)))))))
 
+(deftest the-same-buffer-to-many-channels
+  (let [channels (ws/events)
+        buffers [(ByteBuffer/wrap (byte-array [0 1 2 3]) 1 2) (.put (ByteBuffer/allocateDirect 2) (byte-array [1 2]))]]
+    (.flip ^ByteBuffer (second buffers))
+    (raw/with-server [port #(server/as-channel % {:on-open (fn [ch] (ws/note channels ch))}) {}]
+      (let [connections (vec (repeatedly 3 #(ws/connect port)))
+            open (vec (repeatedly 3 #(ws/next-event channels)))]
+        (doseq [^ByteBuffer buffer buffers, ch open, data [buffer {:body buffer}]]
+          (is (true? (server/send! ch data)))
+          (is (= 2 (.remaining buffer))))
+        (doseq [connection connections]
+          (is (= (repeat 4 [1 2]) (repeatedly 4 #(vec (:bytes (ws/read-frame connection))))))
+          (raw/disconnect connection))))))
+
 (deftest many-senders
   (testing "frames are whole, and those of one thread in order"
     (let [senders 8

@@ -4,8 +4,10 @@
 
   Needs ring.websocket.protocols, so `org.httpkit.engine.ring` loads it only where that can be."
   (:require [clojure.string :as string]
+            [org.httpkit.engine.close-reason :as close-reason]
             [org.httpkit.engine.handshake :as handshake]
             [org.httpkit.engine.ring-listener :as ring-listener]
+            [org.httpkit.engine.trampoline :as trampoline]
             [ring.websocket.protocols :as protocols])
   (:import (java.nio ByteBuffer)
            (org.httpkit.server AsyncChannel Frame$PingFrame Frame$PongFrame UpgradeOptions WebSocketResponse)))
@@ -18,9 +20,7 @@
   [data]
   (cond
     (instance? CharSequence data) (.toString ^CharSequence data)
-    ;; A duplicate: one buffer may be sent to many sockets.
-    (instance? ByteBuffer data) (.duplicate ^ByteBuffer data)
-    (bytes? data) data
+    (or (instance? ByteBuffer data) (bytes? data)) data
     :else (throw (IllegalArgumentException.
                   (str "A WebSocket message must be a CharSequence, ByteBuffer or byte[], got " (pr-str (class data)))))))
 
@@ -44,12 +44,15 @@
   (-send [_ data] (.send channel (message data) false))
   (-ping [_ data] (.send channel (Frame$PingFrame. (control-data data)) false))
   (-pong [_ data] (.send channel (Frame$PongFrame. (control-data data)) false))
-  (-close [_ code reason] (.serverClose channel (Math/toIntExact (long (or code 1000))) (or reason "")))
+  (-close [_ code reason] (.serverClose channel (Math/toIntExact (long (or code 1000))) (close-reason/shortened reason)))
 
   protocols/AsyncSocket
   (-send-async [_ data succeed fail]
     (if-let [data (try (message data) (catch IllegalArgumentException e (fail e) nil))]
-      (.sendThen channel data false succeed fail)
+      ;; A callback that sends the next message is called from within the send.
+      (.sendThen channel data false
+                 #(trampoline/run succeed)
+                 (fn [exception] (trampoline/run #(fail exception))))
       nil))
 
   Object

@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.Map;
 import org.httpkit.engine.FileNames;
 import org.httpkit.engine.Keywords;
 import org.httpkit.engine.Native;
@@ -97,7 +98,7 @@ final class AnswerSender {
             int code = ResponseWriter.status(status);
             writer.head(code, headers);
             if (typed) {
-                addDefaultType(writer);
+                addDefaultType(writer, headers);
             }
             int sent = answer(channel, worker, claimed, writer, code, body, response);
             if (sent == IGNORED) {
@@ -112,9 +113,9 @@ final class AnswerSender {
         }
     }
 
-    /** Gives http-kit's default type to an answer without any header. */
-    static void addDefaultType(ResponseWriter writer) {
-        if (writer.headerCount() == 0 && writer.handlerLength() == ResponseWriter.NO_LENGTH) {
+    /** Gives http-kit's default type to an answer without any header, be it one whose value is nil. */
+    static void addDefaultType(ResponseWriter writer, Object headers) {
+        if (headers == null || headers instanceof Map && ((Map<?, ?>) headers).isEmpty()) {
             writer.header("Content-Type", "text/html; charset=utf-8");
         }
     }
@@ -131,12 +132,12 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && body != null && bodyWriter.implementedBy(body)) {
-            return sendWritten(bodyWriter, channel, worker, claimed, writer, body, response);
+            return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
         if (ringSpec) {
             if (body instanceof ISeq) {
-                BodyWriter elements = new ElementWriter(writer.charset());
-                return sendWritten(elements, channel, worker, claimed, writer, body, response);
+                // Never here: the frames below hold the beginning of the sequence.
+                return sendWritten(channel, true, claimed, writer, new ElementWriter((ISeq) body, writer.charset()));
             }
             if (body instanceof String && writer.charset() != UTF_8) {
                 byte[] encoded = ((String) body).getBytes(writer.charset());
@@ -157,7 +158,7 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && !isInMemory(body) && bodyWriter.accepts(body)) {
-            return sendWritten(bodyWriter, channel, worker, claimed, writer, body, response);
+            return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
         ByteBuffer content = inMemory(body);
         return sendBytes(channel, worker, claimed, writer,
@@ -226,23 +227,30 @@ final class AnswerSender {
         }
     }
 
-    /** A body that writes itself may wait for the client, so it never does that on an engine thread. */
-    private int sendWritten(
-        BodyWriter bodies, AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, Object body, Object response) {
+    /** A body that implements Ring's protocol. */
+    private SelfWriting written(Object body, Object response) {
+        Object shown = response == null ? RT.map(Keywords.STATUS, 200, Keywords.BODY, body) : response;
+        return stream -> bodyWriter.write(body, shown, stream);
+    }
+
+    /** A body that writes itself may wait for the client, so it does that {@code elsewhere} and not on an engine thread. */
+    private int sendWritten(AsyncChannel channel, boolean elsewhere, int claimed, ResponseWriter writer, SelfWriting body) {
         if (channel.isHead()) {
-            return sendUncounted(channel, worker, claimed, writer);
+            return sendUncounted(channel, null, claimed, writer);
+        }
+        if (writer.handlerLength() != ResponseWriter.NO_LENGTH) {
+            writer.declare(writer.handlerLength());
         }
         byte[] head = Arrays.copyOf(finished(writer), writer.length());
         if (!channel.claim(claimed)) {
             return IGNORED;
         }
-        Object shown = response == null ? RT.map(Keywords.STATUS, 200, Keywords.BODY, body) : response;
-        BodyOutputStream stream = new BodyOutputStream(application, channel, head);
-        ServerTask writing = () -> application.write(bodies, body, shown, stream, channel, claimed);
-        if (worker == null) {
-            writing.run();
-        } else {
+        BodyOutputStream stream = new BodyOutputStream(application, channel, head, writer.handlerLength());
+        ServerTask writing = () -> application.write(body, stream, channel, claimed);
+        if (elsewhere) {
             application.execute(writing);
+        } else {
+            writing.run();
         }
         return 0;
     }

@@ -20,6 +20,9 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
     private final RingApplication application;
     private final AsyncChannel channel;
     private final byte[] head;
+    /** What the handler declared and the head says, or NO_LENGTH of ResponseWriter. */
+    private final long declared;
+    private long moved;
     private byte[] piece = new byte[INITIAL_SIZE];
     private int count;
     private boolean started;
@@ -29,10 +32,11 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
     private boolean resumed = true;
 
     /** Takes a complete head, for an exchange that has been claimed. */
-    BodyOutputStream(RingApplication application, AsyncChannel channel, byte[] head) {
+    BodyOutputStream(RingApplication application, AsyncChannel channel, byte[] head, long declared) {
         this.application = application;
         this.channel = channel;
         this.head = head;
+        this.declared = declared;
         application.register(channel, this);
     }
 
@@ -117,6 +121,17 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
     }
 
     private void send(boolean finish) throws IOException {
+        moved += count;
+        try {
+            StreamPump.checkLength(declared, moved, finish);
+        } catch (IOException mismatch) {
+            if (started) {
+                ended = true;
+                application.unregister(channel, this);
+                cut();
+            }
+            throw mismatch;
+        }
         if (!started) {
             started = true;
             int sent = Native.startStream(channel.connection(), channel.exchange(), head, head.length);

@@ -9,28 +9,23 @@ import java.nio.charset.Charset;
 /**
  * Writes a sequence as Ring does: the client has each element before the next is asked for, in the encoding of the Content-Type.
  *
- * <p>Elements that are there already are gathered: the client cannot tell, and each would be a write of its own.
+ * <p>Elements that are there already are gathered: the client cannot tell, and each would be a write of its own. Those that were
+ * written are held by nobody here: a sequence may be longer than the heap.
  */
-final class ElementWriter implements BodyWriter {
+final class ElementWriter implements SelfWriting {
     private final Charset charset;
+    private ISeq elements;
 
-    ElementWriter(Charset charset) {
+    ElementWriter(ISeq elements, Charset charset) {
+        this.elements = elements;
         this.charset = charset;
     }
 
     @Override
-    public boolean implementedBy(Object body) {
-        return body instanceof ISeq;
-    }
-
-    @Override
-    public boolean accepts(Object body) {
-        return implementedBy(body);
-    }
-
-    @Override
-    public void write(Object body, Object response, OutputStream stream) throws IOException {
-        for (ISeq seq = ((ISeq) body).seq(); seq != null;) {
+    public void writeTo(OutputStream stream) throws IOException {
+        ISeq seq = elements.seq();
+        elements = null;
+        while (seq != null) {
             Object element = seq.first();
             if (element != null) {
                 stream.write(element.toString().getBytes(charset));

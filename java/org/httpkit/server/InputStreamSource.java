@@ -8,7 +8,7 @@ final class InputStreamSource implements BodySource {
     private final InputStream stream;
 
     InputStreamSource(InputStream stream) {
-        this.stream = stream;
+        this.stream = ProxiedStream.readable(stream);
     }
 
     @Override
@@ -37,6 +37,6 @@ final class InputStreamSource implements BodySource {
 
     @Override
     public String description() {
-        return stream.getClass().getName();
+        return ProxiedStream.original(stream).getClass().getName();
     }
 }

@@ -30,12 +30,13 @@ final class MessageSender {
             return send(channel, Application.MESSAGE_BINARY, (byte[]) content);
         }
         if (content instanceof ByteBuffer) {
-            ByteBuffer bytes = AnswerSender.inMemory(content);
+            // One buffer may be sent to many.
+            ByteBuffer bytes = AnswerSender.inMemory(((ByteBuffer) content).duplicate());
             return Native.sendMessage(channel.connection(), channel.exchange(), Application.MESSAGE_BINARY,
                 bytes.array(), bytes.arrayOffset() + bytes.position(), bytes.remaining());
         }
         if (content instanceof InputStream) {
-            try (InputStream stream = (InputStream) content) {
+            try (InputStream stream = ProxiedStream.readable((InputStream) content)) {
                 return send(channel, Application.MESSAGE_BINARY, stream.readAllBytes());
             }
         }

@@ -224,10 +224,9 @@ public final class RingApplication extends Application {
     }
 
     /** Has a body write itself. One that fails before anything was sent is answered like a handler that throws. */
-    void write(
-        BodyWriter writer, Object body, Object response, BodyOutputStream stream, AsyncChannel channel, int claimed) {
+    void write(SelfWriting body, BodyOutputStream stream, AsyncChannel channel, int claimed) {
         try {
-            writer.write(body, response, stream);
+            body.writeTo(stream);
             // SPEC, "StreamableResponseBody": for a synchronous handler the response is complete when this method ends.
             if (claimed == AsyncChannel.ANSWERED && !ringAsync) {
                 stream.close();
@@ -237,11 +236,15 @@ public final class RingApplication extends Application {
                 channel.unclaim(claimed);
                 responder.fail(channel, failure, null);
             } else {
-                // Logged before the client sees the cut.
-                if (!stream.isLost()) {
-                    telemetry.error(channel.requestLine(), failure);
+                try {
+                    // Logged before the client sees the cut.
+                    if (!stream.isLost()) {
+                        telemetry.error(channel.requestLine(), failure);
+                    }
+                } finally {
+                    // Also without the memory to log that there is none.
+                    stream.cut();
                 }
-                stream.cut();
             }
         }
     }

@@ -103,10 +103,7 @@ final class StreamPump implements ExchangeListener, ServerTask {
                 }
                 int count = source.read(piece);
                 moved += Math.max(count, 0);
-                if (declared != ResponseWriter.NO_LENGTH && (count < 0 ? moved < declared : moved > declared)) {
-                    throw new IOException("Content-Length is " + declared + ", but the body has "
-                        + (count < 0 ? "only " + moved : "more") + " bytes");
-                }
+                checkLength(declared, moved, count < 0);
                 int sent = Native.send(
                     channel.connection(), channel.exchange(), piece, 0, Math.max(count, 0), count < 0);
                 if (count < 0 || sent == Native.NOT_OPEN) {
@@ -117,6 +114,14 @@ final class StreamPump implements ExchangeListener, ServerTask {
             }
         } catch (Throwable failure) {
             fail(failure);
+        }
+    }
+
+    /** Throws an IOException if a body of so many bytes so far cannot have, or with {@code ended} does not have, the declared length. */
+    static void checkLength(long declared, long bytes, boolean ended) throws IOException {
+        if (declared != ResponseWriter.NO_LENGTH && (ended ? bytes != declared : bytes > declared)) {
+            throw new IOException("Content-Length is " + declared + ", but the body has "
+                + (bytes < declared ? "only " + bytes : "more") + " bytes");
         }
     }
 
@@ -131,9 +136,12 @@ final class StreamPump implements ExchangeListener, ServerTask {
 
     private void fail(Throwable failure) {
         if (!ended.get()) {
-            application.telemetry().error(channel.requestLine(), failure);
-            Native.abort(channel.connection(), channel.exchange());
-            end();
+            try {
+                application.telemetry().error(channel.requestLine(), failure);
+            } finally {
+                Native.abort(channel.connection(), channel.exchange());
+                end();
+            }
         }
     }
 

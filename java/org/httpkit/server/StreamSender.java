@@ -22,7 +22,7 @@ final class StreamSender {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
             writer.head(status, headers);
-            AnswerSender.addDefaultType(writer);
+            AnswerSender.addDefaultType(writer, headers);
             writer.finishHead();
             if (!channel.claim(claimed)) {
                 return false;
@@ -59,7 +59,7 @@ final class StreamSender {
     /** A piece is one unit to the caller: it is complete in memory before any of it is sent, or not sent at all. */
     static ByteBuffer content(Object body) throws IOException {
         if (body instanceof InputStream) {
-            try (InputStream stream = (InputStream) body) {
+            try (InputStream stream = ProxiedStream.readable((InputStream) body)) {
                 return ByteBuffer.wrap(stream.readAllBytes());
             }
         }
