@@ -1,5 +1,5 @@
-//! The task of a connection: it waits for the socket, feeds what arrives to the protocol core, and hands complete requests to the
-//! application on this very thread.
+//! The task of a connection: it waits for the socket, and gives what arrives to whom it is for: the request in progress, the next ones, or
+//! the WebSocket.
 
 use std::future::Future;
 use std::io;
@@ -10,18 +10,11 @@ use std::task::{Context, Poll};
 use parking_lot::MutexGuard;
 use tokio::io::ReadBuf;
 
-use super::body::Streamed;
-use super::outbox::{Flushed, LOW_WATER};
+use super::outbox::Flushed;
 use super::{Connection, State};
-use crate::application::{CloseCause, Request};
+use crate::application::CloseCause;
 use crate::buffers::with_read_buffer;
-use crate::exchange::Exchange;
-use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head};
-use crate::proxy::{self, FirstLine, ProxyProtocol};
-use crate::remote_address::Address;
-use crate::remote_address::of_request;
 use crate::stats::Counter;
-use crate::{date, dispatch};
 
 /// Input kept behind a request in progress; beyond it the socket is not read (http-kit's figure).
 const READ_AHEAD: usize = 64 * 1024;
@@ -290,201 +283,5 @@ impl Connection {
             state.flags.unread_input = !state.input.is_empty();
             state.handover.want(true);
         }
-    }
-
-    /// Hands the requests in `input` to the application, one after the other. Returns how much of it is done with.
-    fn process(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: &[u8]) -> usize {
-        let (mut position, driver) = (0, state.driver);
-        state.flags.unread_input = false;
-        if state.flags.awaits_proxy {
-            match self.read_proxy_line(state, input) {
-                Some(length) => position = length,
-                None => return 0,
-            }
-        }
-        while position < input.len() && state.transport.is_some() && !state.http.is_closed() {
-            let must_flush = state.outbox.has_bulk() || state.outbox.buffered() > LOW_WATER;
-            if must_flush && self.flush(state) != Flushed::All {
-                state.flags.unread_input = true;
-                break;
-            }
-            let mut storage = HeaderStorage::new();
-            match state.http.receive(&input[position..], &mut storage, &self.server.config.limits) {
-                Ok(Received::Incomplete { consumed: 0 }) => break,
-                Ok(Received::Incomplete { consumed }) => position += consumed,
-                Ok(Received::Continue { consumed }) => {
-                    position += consumed;
-                    self.send_continue(state);
-                }
-                Ok(Received::Request { consumed, head, body }) => {
-                    position += consumed;
-                    self.dispatch(state, head, body, position < input.len());
-                }
-                Ok(Received::Head { consumed, head, awaits_continue }) => {
-                    position += consumed;
-                    state.streamed = Some(Box::new(Streamed::new(awaits_continue)));
-                    match self.receive_body(state, &input[position..]) {
-                        Ok(taken) => position += taken,
-                        Err(rejection) => {
-                            self.reject(state, rejection);
-                            return input.len();
-                        }
-                    }
-                    let whole = state.whole_body();
-                    self.dispatch(state, head, whole.as_deref().unwrap_or_default(), position < input.len());
-                }
-                Ok(Received::Collected { consumed, request }) => {
-                    position += consumed;
-                    let mut storage = HeaderStorage::new();
-                    match request.parse(&mut storage) {
-                        Ok(head) => self.dispatch(state, head, &request.body, position < input.len()),
-                        Err(rejection) => self.reject(state, rejection),
-                    }
-                }
-                Err(rejection) => {
-                    self.reject(state, rejection);
-                    return input.len();
-                }
-            }
-            if state.driver != driver {
-                return position;
-            }
-            if state.http.is_in_exchange() || state.session.is_some() {
-                state.flags.unread_input = position < input.len();
-                break;
-            }
-        }
-        state.flags.linger_wanted |= state.http.is_closed() && position < input.len();
-        position
-    }
-
-    /// `None` while the line is not complete, or after it was refused.
-    fn read_proxy_line(&self, state: &mut State, input: &[u8]) -> Option<usize> {
-        match proxy::read(input, self.server.config.proxy_protocol == ProxyProtocol::Enable) {
-            Ok(FirstLine::Incomplete) => None,
-            Ok(FirstLine::Absent) => {
-                state.flags.awaits_proxy = false;
-                Some(0)
-            }
-            Ok(FirstLine::Present(proxied, length)) => {
-                state.flags.awaits_proxy = false;
-                state.peer = Address::Ip(proxied.source);
-                state.addresses.get_or_insert_default().proxied = Some(proxied);
-                Some(length)
-            }
-            Err(rejection) => {
-                self.reject(state, rejection);
-                None
-            }
-        }
-    }
-
-    /// Calls the application without the lock. `more`: further input follows in the same read.
-    fn dispatch(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, head: RequestHead<'_, '_>, body: &[u8], more: bool) {
-        state.exchange = state.exchange.wrapping_add(1);
-        state.flags.corked = more;
-        state.flags.watched = false;
-        let proxied = state.addresses.as_deref().and_then(|addresses| addresses.proxied.as_ref());
-        if let Some(proxied) = proxied {
-            proxied.overwrite(head.fields);
-        }
-        let remote = of_request(&self.server.config, state.peer, proxied.is_some(), head.fields);
-        let (uri, query) = split_target(head.target);
-        let route = self.server.route(head.method, uri);
-        state.route = route;
-        let streamed = state.streamed.is_some();
-        let request = Request {
-            method: head.method,
-            http11: head.http11,
-            websocket: head.websocket,
-            uri,
-            query,
-            server_name: head.host,
-            server_port: head.port,
-            remote_address: remote.as_deref(),
-            headers: head.fields,
-            body,
-            streamed,
-            // A handler that waits for its client would hold up a whole reactor.
-            in_place: !streamed && dispatch::get().is_in_place(self.server.config.dispatch, route),
-            route,
-        };
-        if !request.in_place && state.flags.corked {
-            // Earlier answers must not wait for a handler that may take long.
-            state.flags.corked = false;
-            self.flush(state);
-        }
-        if head.websocket {
-            // A refused upgrade costs the connection: what follows it may be frames, never another request.
-            state.http.close_after_exchange();
-        }
-        let exchange = Exchange { connection: self, number: state.exchange };
-        let driver = state.driver;
-        state.flags.input_held_by = more.then_some(driver);
-        MutexGuard::unlocked(state, || self.run(&exchange, &request));
-        if state.driver != driver {
-            return;
-        }
-        state.flags.input_held_by = None;
-        if state.http.is_in_exchange() && state.flags.corked {
-            state.flags.corked = false;
-            self.flush(state);
-        }
-    }
-
-    /// Calls the application, under the eyes of the monitor.
-    fn run(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
-        let _guard = AbortOnPanic(exchange);
-        self.server.stats.add(Counter::Requests, 1);
-        self.server.stats.add(Counter::InPlace, u64::from(request.in_place));
-        let in_place = request.in_place.then_some(request.route);
-        let _call = dispatch::get().begin(self.id, in_place, self.server.config.in_place_budget, &self.server.stats);
-        self.server.application.request(exchange, request);
-    }
-
-    pub(super) fn send_continue(&self, state: &mut State) {
-        let (out, date) = (state.outbox.buffer(), date::now());
-        let style =
-            ResponseStyle { http11: true, keep_alive: true, server: self.server.config.server_header.as_deref(), date: &date };
-        // A head without fields of the application cannot be invalid.
-        let _ = encode_head(out, 100, [], ResponseBody::None(None), &style);
-        self.flush(state);
-    }
-
-    /// One answer, then the close.
-    pub(super) fn reject(&self, state: &mut State, rejection: Rejection) {
-        let body = rejection.reason.as_bytes();
-        let (out, date) = (state.outbox.buffer(), date::now());
-        let style =
-            ResponseStyle { http11: true, keep_alive: false, server: self.server.config.server_header.as_deref(), date: &date };
-        let content_type: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain; charset=utf-8")];
-        let length = body.len() as u64;
-        if encode_head(out, rejection.status, content_type, ResponseBody::Length(length), &style).is_ok() && !rejection.head {
-            out.extend_from_slice(body);
-        }
-        state.http.close();
-        state.drop_body();
-        state.flags.linger_wanted = true;
-        state.notices.rejected = Some(rejection.status);
-        self.flush(state);
-    }
-}
-
-/// Cuts the exchange of a call that panics: by then another task may drive the connection, and nobody else would end it.
-pub(super) struct AbortOnPanic<'a>(pub(super) &'a Exchange<'a>);
-
-impl Drop for AbortOnPanic<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.abort();
-        }
-    }
-}
-
-/// `:uri` and `:query-string`: parted at the first `?`.
-fn split_target(target: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(b'?', target) {
-        None => (target, None),
-        Some(mark) => (&target[..mark], Some(&target[mark + 1..])),
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
-use super::drive::AbortOnPanic;
 use super::outbox::LOW_WATER;
+use super::requests::AbortOnPanic;
 use super::{Connection, State};
 use crate::application::{Flow, Message, MessageKind};
 use crate::dispatch;
@@ -97,11 +97,7 @@ impl Connection {
             Message { kind: MessageKind::Broken, payload: b"", in_place: false, route, number: Self::next_message(state) };
         let exchange = Exchange { connection: self, number: state.exchange };
         let flow = MutexGuard::unlocked(state, || self.server.application.message(&exchange, &message));
-        if flow == Flow::Hold {
-            if let Some(session) = state.session.as_deref_mut() {
-                session.holds += 1;
-            }
-        }
+        state.hold(flow);
         state.flags.unread_input = !self.fail_session(state);
     }
 
@@ -120,11 +116,7 @@ impl Connection {
         let driver = state.driver;
         state.flags.input_held_by = more.then_some(driver);
         let flow = MutexGuard::unlocked(state, || self.run_message(&exchange, &message));
-        if flow == Flow::Hold {
-            if let Some(session) = state.session.as_deref_mut() {
-                session.holds += 1;
-            }
-        }
+        state.hold(flow);
         if state.driver == driver {
             state.flags.input_held_by = None;
         }

@@ -12,6 +12,7 @@ mod frames;
 mod handover;
 mod outbox;
 mod received;
+mod requests;
 mod session;
 mod transport;
 

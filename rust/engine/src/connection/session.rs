@@ -5,7 +5,7 @@ use parking_lot::MutexGuard;
 use super::deadline::Waiting;
 use super::outbox::WINDOW;
 use super::{Connection, State};
-use crate::application::{CloseCause, ExchangeId, SocketEnd, SocketEndKind};
+use crate::application::{CloseCause, ExchangeId, Flow, SocketEnd, SocketEndKind};
 use crate::date;
 use crate::dispatch::Route;
 use crate::exchange::{Sent, UpgradeOptions};
@@ -65,6 +65,13 @@ impl State {
     /// The WebSocket, while messages go both ways.
     fn open_session(&mut self) -> Option<&mut Session> {
         self.session.as_deref_mut().filter(|session| session.is_open())
+    }
+
+    /// The application has taken a message. One that closed the WebSocket meanwhile holds nothing up: it hears of no other.
+    pub(super) fn hold(&mut self, flow: Flow) {
+        if let Some(session) = self.session.as_deref_mut().filter(|session| flow == Flow::Hold && !session.told) {
+            session.holds += 1;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here knows a socket, a clock, a thread or a JVM, so every rule is tested by a table of byte strings.
 //! A message that breaks a rule is a [`Rejection`], never a guess: one answer, then the connection closes.
 
+mod answer;
 mod body;
 mod chunked;
 mod framing;
@@ -18,8 +19,9 @@ mod scanner;
 mod status;
 mod streamed;
 
+pub use answer::Framed;
 pub use header_names::{HEADER_NAMES, NameIndex, name};
-pub use machine::{Collected, Framed, Http1, Limits, Next, Received};
+pub use machine::{Collected, Http1, Limits, Next, Received};
 pub use method::Method;
 pub use rejection::Rejection;
 pub use request_head::{HeaderStorage, MAX_HEADERS, RequestHead};
