@@ -86,7 +86,8 @@
 
   Options, as a map or keywords and values:
     :close?     - whether the channel ends after this message (default false); with the first to an HTTP stream the answer has
-                  a Content-Length
+                  a Content-Length. If the message fails half-way the stream is cut, or is a 500 if nothing of it was sent, and
+                  a WebSocket ends with 1011
     :on-success - (fn []), once no more than 256 KiB of all that was sent to the client wait in the server; with :close? once
                   the server has taken the message over
     :on-error   - (fn [throwable]), when that failed (default: the channel's :on-error)

@@ -41,6 +41,53 @@
                 :run {:server-options {:warn-logger (fn [message exception] (deliver logged [message (class exception)]))}})
       (is (= ["Error of the channel of GET /" IllegalStateException] (raw/await-value logged))))))
 
+(deftest failures-of-the-last-message
+  (let [fails (fn [& _] (throw (java.io.IOException. "disk error")))
+        answer-to (fn [message read-piece]
+                    (let [closes (ws/events)
+                          failed (promise)]
+                      (serving/with-run [port (streaming #(async/send! % message
+                                                                       {:close? true
+                                                                        :on-success (fn [] (deliver failed :no))
+                                                                        :on-error (fn [e] (deliver failed (ex-message e)))})
+                                                         :options {:on-close (fn [ch status]
+                                                                               (ws/note closes [status (async/open? ch)]))}
+                                                         :response {:status 201})]
+                        (raw/with-connection [connection port]
+                          (raw/write connection (raw/request "GET" "/" :headers {"Connection" "close"}))
+                          (let [{:keys [status headers]} (raw/read-head connection)]
+                            (read-piece connection)
+                            (is (= "disk error" (raw/await-value failed)))
+                            (is (= [{:code nil :reason nil} false] (ws/next-event closes)))
+                            (is (ws/no-event? closes))
+                            [status (get headers "content-length") (raw/read-rest connection)])))))]
+    (testing "a stream that has begun is cut; :on-close is called once"
+      (let [piece "1\r\na\r\n"]
+        (doseq [make-message [(fn [go] (map #(%) (list (constantly "a") #(do (raw/await-value go) (fails)))))
+                              (fn [go] (let [reads (atom 0)]
+                                         (proxy [InputStream] []
+                                           (read [bytes]
+                                             (if (= 1 (swap! reads inc))
+                                               (do (aset ^bytes bytes 0 (byte 97)) 1)
+                                               (do (raw/await-value go) (fails)))))))]
+                :let [go (promise)]]
+          (is (= [201 nil ""]
+                 (answer-to (make-message go) (fn [{:keys [^InputStream in]}]
+                                                (is (= piece (String. (.readNBytes in (count piece)))))
+                                                (deliver go true))))))))
+    (testing "one of which nothing was sent is a 500"
+      (is (= [500 "0"] (take 2 (answer-to (map fails [1]) identity)))))
+    (testing "a WebSocket ends with 1011, which both sides hear"
+      (let [closes (ws/events)]
+        (serving/with-run [port (streaming #(async/send! % (map (fn [f] (f)) (list (constantly "a") fails)) :close? true)
+                                           :options {:on-close (fn [_ status] (ws/note closes status))
+                                                     :on-error (fn [_ _])})]
+          (ws/with-socket [socket port]
+            (is (= "a" (ws/read-text socket)))
+            (is (= [1011 ""] (ws/read-close socket)))
+            (is (= {:code 1011 :reason ""} (ws/next-event closes)))
+            (is (ws/no-event? closes))))))))
+
 (deftest ordering
   (testing "nothing gets between the pieces of a message, sends keep their order"
     (let [go (promise)]

@@ -136,6 +136,23 @@
           (.send exchange {:status 500} true)))
       (.serverClose exchange (int code) ""))))
 
+(defn- answer-500
+  "Makes the answer a 500, if its head has not been sent."
+  [^Channel ch]
+  (let [^AtomicReference head (.-head ch)
+        unsent (.get head)]
+    (when (map? unsent)
+      (.compareAndSet head unsent {:status 500}))))
+
+(defn cut
+  "Ends the exchange so that nobody takes what was sent for complete: a WebSocket with 1011, a stream with a 500 if its head has not
+  been sent. To be called in turn. Does nothing if the channel has ended, or somebody else is about to end it."
+  [^Channel ch]
+  (when (.compareAndSet ^AtomicInteger (.-phase ch) opened closed)
+    (answer-500 ch)
+    (when-not (.abort ^AsyncChannel (.-exchange ch))
+      (finish ch 1011))))
+
 (defn close
   "Ends the channel after what was sent before; a send that takes long is cut short. Does nothing if the channel has ended."
   ([ch] (close ch 1000))
@@ -158,10 +175,7 @@
       (on-open ch)
       (catch Throwable e
         (report ch e)
-        (let [^AtomicReference head (.-head ch)
-              unsent (.get head)]
-          (when (map? unsent)
-            (.compareAndSet head unsent {:status 500})))
+        (answer-500 ch)
         (close ch 1011)))))
 
 (defn- start-timer [^Channel ch timeout]

@@ -296,7 +296,9 @@
                 nil
                 (catch Throwable e e))]
     (when close?
-      (try (channel/finish ch (if error 1011 1000)) (catch Throwable e (channel/report ch e))))
+      (try
+        (if error (channel/cut ch) (channel/finish ch 1000))
+        (catch Throwable e (channel/report ch e))))
     (.set ^AtomicReference (.-sending ch) nil)
     (outbox/end-turn (.-outbox ch))
     (tell ch options error)))

@@ -174,6 +174,19 @@ public final class AsyncChannel extends BackpressuredChannel {
         return true;
     }
 
+    /** Cuts a stream, so that the client cannot take it for a complete one. Returns false if there is none under way. */
+    public boolean abort() {
+        synchronized (this) {
+            if (!STATE.compareAndSet(this, STREAMING, CLOSED)) {
+                return false;
+            }
+            ChannelCallbacks.keepAddresses(callbacks, this);
+            Native.abort(connection(), exchange());
+        }
+        ended(CloseStatus.SERVER, "");
+        return true;
+    }
+
     /** Upgrades the connection to WebSocket with these response headers. */
     public void sendHandshake(Map<String, Object> headers) {
         sendHandshake(headers, UpgradeOptions.DEFAULT);
