@@ -25,6 +25,21 @@
   (testing "a missing status is 200"
     (is (= "HTTP/1.1 200 OK" (first (exchange async/close :response {:status nil}))))))
 
+(deftest no-type-but-the-response's
+  (doseq [headers [nil {} {"Content-Type" nil} {"Set-Cookie" []}]
+          :let [answer #(second (exchange % :response {:headers headers}))]]
+    (is (= ["content-length: 1"] (answer #(async/send! % "x" :close? true))))
+    (is (= [chunked] (answer #(do (async/send! % "x") (async/close %)))))
+    (is (= ["content-length: 0"] (answer async/close)))
+    (is (= ["content-length: 0"] (answer (fn [_] (throw (Exception. "BOOM")))))))
+  (testing "the connection is kept or closed as ever"
+    (serving/with-run [port (streaming #(async/send! % "x" :close? true))]
+      (raw/with-connection [connection port]
+        (doseq [[version sent received] [["1.1" "keep-alive" "keep-alive"] ["1.0" "keep-alive" "keep-alive"] ["1.1" "close" "Close"]]]
+          (raw/write connection (raw/request "GET" "/" :version version :headers {"Connection" sent}))
+          (is (= [received] (for [[name value] (:lines (raw/read-response connection)) :when (= "Connection" name)] value))))
+        (is (raw/ended? connection))))))
+
 (deftest lifecycle
   (testing ":on-open on the handler's thread after it returned; nothing is on the wire yet"
     (let [events (ws/events)
@@ -144,9 +159,9 @@
   (testing "UTF-8 if there is none, or what run was told"
     (are [expected run response] (= expected (rest (exchange #(async/send! % "\u00e9" :close? true) :run run :response response)))
       [["Content-Type: text/plain" "content-length: 2"] "\u00c3\u00a9"] {} plain
-      [["Content-Type: text/html; charset=utf-8" "content-length: 2"] "\u00c3\u00a9"] {} {}
+      [["content-length: 2"] "\u00c3\u00a9"] {} {}
       [["Content-Type: text/plain" "content-length: 1"] "\u00e9"] {:default-charset "ISO-8859-1"} plain
-      [["Content-Type: text/html; charset=ISO-8859-1" "content-length: 1"] "\u00e9"] {:default-charset "ISO-8859-1"} {}))
+      [["content-length: 1"] "\u00e9"] {:default-charset "ISO-8859-1"} {}))
   (testing "an unknown one is the caller's error"
     (exchange (fn [ch]
                 (is (thrown? java.nio.charset.UnsupportedCharsetException (async/send! ch "x")))

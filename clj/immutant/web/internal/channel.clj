@@ -122,6 +122,15 @@
     (when (not= fresh before)
       (call-on-close ch code reason))))
 
+(defn to-send
+  "Returns the head as it is given to the exchange, which would declare an answer without any header to be HTML."
+  [{:keys [headers] :as head}]
+  ;; Of nil and of an empty collection there is no line.
+  (if (some #(if (coll? %) (seq %) (some? %)) (vals headers))
+    head
+    ;; One that says nothing, and that the engine leaves out where it would be wrong.
+    (assoc head :headers {"Connection" "keep-alive"})))
+
 (defn finish
   "Ends the exchange: a WebSocket with this code, a stream with its head if that has not been sent. To be called in turn, or when
   the send that has the turn is to be cut short."
@@ -130,10 +139,10 @@
         head (.get ^AtomicReference (.-head ch))]
     (if (and (map? head) (not (.-websocket? ch)))
       (try
-        (.send exchange (assoc head :body nil) true)
+        (.send exchange (assoc (to-send head) :body nil) true)
         (catch Throwable e
           (report ch e)
-          (.send exchange {:status 500} true)))
+          (.send exchange (to-send {:status 500}) true)))
       (.serverClose exchange (int code) ""))))
 
 (defn- answer-500

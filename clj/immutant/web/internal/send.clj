@@ -79,11 +79,7 @@
   (let [^AsyncChannel exchange (.-exchange ch)
         ^Charset charset (or (content-type/charset (:headers head))
                              (.-default-charset ^Settings (.-settings ch)))
-        ;; The exchange would declare an answer without any header to be UTF-8.
-        head (if (or (seq (:headers head)) (identical? charset StandardCharsets/UTF_8))
-               head
-               (assoc head :headers {"Content-Type" (str "text/html; charset=" (.name charset))}))
-        sent? (deliver exchange (assoc head :body (encode charset message)) close?)]
+        sent? (deliver exchange (assoc (channel/to-send head) :body (encode charset message)) close?)]
     (when sent?
       (.set ^AtomicReference (.-head ch) (if (body/bodiless? (.isHead exchange) (:status head)) :bodiless charset)))
     sent?))
