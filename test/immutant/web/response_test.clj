@@ -62,6 +62,22 @@
         (is (= 200 (:status (fetch-response {:status 200 :body elements} :method "HEAD"))))
         (is (< @made 1000))))))
 
+(deftest proxied-streams
+  (testing "with the two arities of read that Immutant's way to copy them needs"
+    (doseq [size [0 10 100000]
+            :let [text (apply str (take size (cycle "0123456789")))
+                  stream #(let [source (ByteArrayInputStream. (.getBytes ^String text))]
+                            (proxy [InputStream] []
+                              (read
+                                ([] (.read source))
+                                ([bytes] (.read source ^bytes bytes)))))
+                  body (fn [response]
+                         (:body (fetch-response (assoc response :status 200))))
+                  handler (fn [_ _ _])]]
+      (is (= text (body {:body (stream) :write-error-handler handler})))
+      (is (= (str "<" text text ">") (body {:body (list "<" (stream) (list (stream)) ">")})))
+      (is (= (str text "!") (body {:body (list (stream) "!") :write-error-handler handler}))))))
+
 (deftest lengths-in-answers-to-head
   (testing "the handler's own stays: middleware empties the body and leaves its Content-Length"
     (let [length (fn [response run]

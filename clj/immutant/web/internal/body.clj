@@ -3,7 +3,7 @@
 
   Everything is turned into an InputStream that the server reads no faster than the client takes it."
   (:require [immutant.web.internal.content-type :as content-type])
-  (:import (clojure.lang ISeq)
+  (:import (clojure.lang IProxy ISeq)
            (java.io ByteArrayInputStream File FileInputStream IOException InputStream)
            (java.nio.charset Charset)))
 
@@ -16,6 +16,21 @@
   (or head?
       (and (integer? status)
            (or (< (long status) 200) (contains? #{204 205 304} status)))))
+
+(defn- read-into
+  "Reads as InputStream.read does. A `proxy` that defines it has but the arities its author knew to be called: Immutant called the one
+  with an array."
+  [^InputStream stream ^bytes bytes offset length]
+  (let [offset (int offset)
+        length (int length)]
+    (cond
+      (not (instance? IProxy stream)) (.read stream bytes offset length)
+      (= length (alength bytes)) (.read stream bytes)
+      :else (let [piece (byte-array length)
+                  count (.read stream piece)]
+              (when (pos? count)
+                (System/arraycopy piece 0 bytes offset count))
+              count))))
 
 (defn- element-stream
   "Returns the bytes of one element of a sequence that is no sequence itself."
@@ -50,7 +65,7 @@
         read-some (fn [bytes offset length]
                     (loop []
                       (if-let [^InputStream stream (or @current (next-stream))]
-                        (let [count (.read stream ^bytes bytes (int offset) (int length))]
+                        (let [count (long (read-into stream bytes offset length))]
                           (if (neg? count)
                             (do (.close stream)
                                 (vreset! current nil)
@@ -89,7 +104,7 @@
       (read
         ([] (noting #(.read stream)))
         ([bytes] (noting #(.read stream ^bytes bytes)))
-        ([bytes offset length] (noting #(.read stream ^bytes bytes (int offset) (int length)))))
+        ([bytes offset length] (noting #(read-into stream bytes offset length))))
       (available [] (.available stream))
       (close []
         (tell (IOException. "The client has gone before the body was written"))
