@@ -1,15 +1,13 @@
 (ns immutant.web
   "Immutant's way to serve Ring handlers: any number of them, each at a path and virtual host, on servers found by host and
   port."
-  (:require [immutant.web.internal.channel :as channel]
-            [immutant.web.internal.exchange :as exchange]
+  (:require [immutant.web.internal.exchange :as exchange]
             [immutant.web.internal.mounts :as mounts]
             [immutant.web.internal.options :as options]
             [immutant.web.internal.server :as server]
+            [immutant.web.internal.settings :as settings]
             [immutant.web.undertow :as undertow]
-            [org.httpkit.engine.check :as check])
-  (:import (java.nio.charset Charset StandardCharsets)
-           (org.httpkit.server HttpServer)))
+            [org.httpkit.engine.check :as check]))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -26,38 +24,15 @@
    :servlet-name nil
    :filter-map nil})
 
-(def ^:private handler-options #{:legacy-close-codes? :default-charset :server-options})
-
 (def ^:private run-options
   (-> (set (keys defaults))
       (into (:valid-options (meta #'undertow/options)))
-      (into handler-options)
+      (into settings/valid-options)
       (conj :contexts)))
 
 (def ^:private server-wide
   "Options that are the same for all that is mounted on a server."
   [:io-threads :worker-threads :buffer-size :buffers-per-region :direct-buffers? :server-options])
-
-(defn- charset ^Charset [name]
-  (cond
-    (nil? name) StandardCharsets/UTF_8
-    (and (string? name) (try (Charset/isSupported name) (catch IllegalArgumentException _ false))) (Charset/forName name)
-    :else (check/refuse :default-charset "the name of a charset" name)))
-
-(defn- default-warn [message exception]
-  (.log HttpServer/DEFAULT_WARN_LOGGER (str message (when exception (str ": " exception))) nil))
-
-(defn- settings [{:keys [legacy-close-codes? default-charset server-options]}]
-  (when-not (or (nil? server-options) (map? server-options))
-    (check/refuse :server-options "a map of options for org.httpkit.server/run-server" server-options))
-  (channel/->Settings (or (:warn-logger server-options) default-warn)
-                      (charset default-charset)
-                      (boolean legacy-close-codes?)))
-
-(defn- checked-handler [handler]
-  (if (ifn? handler)
-    handler
-    (check/refuse "The handler" "a function or a var of one; Servlets and Undertow's handlers need Undertow" handler)))
 
 (defn- refuse-foreign [options]
   (doseq [option [:static-dir :servlet-name :filter-map]
@@ -112,9 +87,9 @@
   {:arglists '([handler & options])
    :valid-options run-options}
   [handler & options]
-  (let [handler (checked-handler handler)
+  (let [handler (settings/checked-handler handler)
         options (parsed options "run")
-        mount {:handler handler :settings (settings options)}
+        mount {:handler handler :settings (settings/settings options)}
         pairs (mounts/keys-of options)
         server (server-for options)]
     (server/mount server pairs mount (:auto-start options))
@@ -157,11 +132,11 @@
 
   Options are :legacy-close-codes?, :default-charset and :server-options of `run`; of the last only :warn-logger counts."
   {:arglists '([handler & options])
-   :valid-options handler-options}
+   :valid-options settings/valid-options}
   [handler & options]
-  (let [handler (checked-handler handler)
-        settings (settings (-> (options/keyword-map options)
-                               (options/check handler-options "handler")))]
+  (let [handler (settings/checked-handler handler)
+        settings (settings/settings (-> (options/keyword-map options)
+                                        (options/check settings/valid-options "handler")))]
     (fn
       ([request] (exchange/serve handler "" 0 settings request))
       ([request respond raise] (exchange/serve handler "" 0 settings request respond raise)))))
@@ -175,7 +150,7 @@
     (try
       ((requiring-resolve 'clojure.java.browse/browse-url) url)
       (catch Exception e
-        (default-warn (str "Cannot open a browser at " url) e)))
+        (settings/default-warn (str "Cannot open a browser at " url) e)))
     result))
 
 (defmacro run-dmc

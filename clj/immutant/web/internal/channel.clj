@@ -3,22 +3,16 @@
 
   What is sent, and in which order, is the business of `immutant.web.internal.send`."
   (:require [immutant.web.internal.outbox :as outbox]
+            [immutant.web.internal.settings]
             [immutant.web.internal.tasks :as tasks])
-  (:import (java.io InputStream)
-           (java.nio.charset Charset)
+  (:import (immutant.web.internal.settings Settings)
+           (java.io InputStream)
            (java.util Locale)
            (java.util.concurrent.atomic AtomicBoolean AtomicInteger AtomicReference)
            (org.httpkit.server AsyncChannel)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
-
-;; What `immutant.web/run` was told that channels must know.
-;;
-;; warn               - function of a message and an exception, for what nobody else hears of
-;; default-charset    - Charset of texts whose response names none
-;; legacy-close-codes - whether :on-close gets the codes Undertow reported
-(deftype Settings [warn ^Charset default-charset legacy-close-codes])
 
 ;; Phases. A channel that was closed before its handler returned still has its answer to give.
 (def ^:private ^:const fresh 0)

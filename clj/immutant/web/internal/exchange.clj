@@ -5,7 +5,8 @@
             [immutant.web.internal.websocket :as websocket]
             [org.httpkit.server :as server])
   (:import (clojure.lang PersistentArrayMap)
-           (immutant.web.internal.channel Channel Settings)
+           (immutant.web.internal.channel Channel)
+           (immutant.web.internal.settings Settings)
            (java.io InputStream)
            (org.httpkit.server AsyncChannel)))
 

@@ -10,7 +10,8 @@
             [immutant.web.internal.tasks :as tasks]
             [org.httpkit.engine.trampoline :as trampoline])
   (:import (clojure.lang IPending Repeat)
-           (immutant.web.internal.channel Channel Settings)
+           (immutant.web.internal.channel Channel)
+           (immutant.web.internal.settings Settings)
            (java.io File FileInputStream IOException InputStream)
            (java.nio.charset Charset StandardCharsets)
            (java.util Arrays Map)
