@@ -1,8 +1,7 @@
 (ns immutant.web
   "Immutant's way to serve Ring handlers: any number of them, each at a path and virtual host, on servers found by host and
   port."
-  (:require [immutant.web.internal.exchange :as exchange]
-            [immutant.web.internal.mounts :as mounts]
+  (:require [immutant.web.internal.mounts :as mounts]
             [immutant.web.internal.options :as options]
             [immutant.web.internal.server :as server]
             [immutant.web.internal.settings :as settings]
@@ -125,21 +124,6 @@
     (if (next servers)
       servers
       (first servers))))
-
-(defn handler
-  "Returns the Ring handler as a handler for `org.httpkit.server/run-server`, for those who want its options: the result takes one
-  argument or, for `:ring-async? true`, three. Mounted at \"/\".
-
-  Options are :legacy-close-codes?, :default-charset and :server-options of `run`; of the last only :warn-logger counts."
-  {:arglists '([handler & options])
-   :valid-options settings/valid-options}
-  [handler & options]
-  (let [handler (settings/checked-handler handler)
-        settings (settings/settings (-> (options/keyword-map options)
-                                        (options/check settings/valid-options "handler")))]
-    (fn
-      ([request] (exchange/serve handler "" 0 settings request))
-      ([request respond raise] (exchange/serve handler "" 0 settings request respond raise)))))
 
 (defn ^:no-doc run-dmc*
   "What `run-dmc` does with a handler, a var if the caller named one."

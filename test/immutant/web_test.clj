@@ -90,13 +90,11 @@
   (testing "with :dispatch? false"
     (let [running (web/run hello :port *port* :dispatch? false)]
       (is (= "hello" (body "/")))
-      (web/stop running)))
-  (testing "wrapped for run-server"
-    (raw/with-server [port (web/handler (fn [request] {:body (str (:context request) (:path-info request))})) {}]
-      (is (= "/x" (body port "/x"))))
-    (raw/with-server [port (web/handler (fn [_ respond _] (respond {:body "async"}))) {:ring-async? true}]
-      (is (= "async" (body port "/x"))))
-    (is (thrown-with-msg? IllegalArgumentException #":port is not a valid option for handler" (web/handler hello :port 1)))))
+      (web/stop running))))
+
+(deftest names
+  (testing "none but Immutant's: applications refer to all, beside names of their own"
+    (is (= '#{run stop server run-dmc run-dmc*} (set (keys (ns-publics 'immutant.web)))))))
 
 (deftest uploads
   (let [size (fn [request] {:body (str (count (.readAllBytes ^java.io.InputStream (:body request))))})

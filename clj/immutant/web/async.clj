@@ -1,7 +1,7 @@
 (ns immutant.web.async
   "Immutant's interface to WebSockets and HTTP streams.
 
-  Works in handlers that `immutant.web/run` or `immutant.web/handler` calls."
+  Works in handlers that `immutant.web/run` or `immutant.web.httpkit/handler` calls."
   (:require [immutant.web.internal.channel :as channel]
             [immutant.web.internal.options :as options]
             [immutant.web.internal.send :as send])
@@ -23,7 +23,7 @@
 
 (defn- refuse-request [request]
   (throw (IllegalArgumentException.
-          (str "as-channel needs a request that immutant.web/run, or a handler of immutant.web/handler, was given; this one has "
+          (str "as-channel needs a request that immutant.web/run, or a handler of immutant.web.httpkit, was given; this one has "
                ":handler-type " (pr-str (:handler-type request))))))
 
 (defmethod initialize-stream :default [request _]
