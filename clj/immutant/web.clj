@@ -88,9 +88,10 @@
   [handler & options]
   (let [handler (settings/checked-handler handler)
         options (parsed options "run")
-        mount {:handler handler :settings (settings/settings options)}
+        settings (settings/settings options)
         pairs (mounts/keys-of options)
-        server (server-for options)]
+        server (server-for options)
+        mount {:handler handler :settings (settings/with-sessions settings (server/sessions server))}]
     (server/mount server pairs mount (:auto-start options))
     (-> options
         (assoc :port (server/port server))

@@ -11,7 +11,7 @@
 
 (defn handler
   "Returns the Ring handler as a handler for `org.httpkit.server/run-server`, for those who want its options: the result takes one
-  argument or, for `:ring-async? true`, three. Mounted at \"/\".
+  argument or, for `:ring-async? true`, three. Mounted at \"/\", with sessions of its own.
 
   Options are :legacy-close-codes?, :default-charset and :server-options of `immutant.web/run`; of the last only :warn-logger
   counts."

@@ -2,7 +2,9 @@
   "Ring middleware that Immutant applications use. Each also wraps asynchronous handlers."
   (:require [immutant.web.async :as async]
             [immutant.web.internal.options :as options]
-            [immutant.web.internal.session :as session]))
+            [immutant.web.internal.session :as session]
+            [immutant.web.internal.settings])
+  (:import (immutant.web.internal.settings Settings)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -58,9 +60,14 @@
                  (string? present) [present cookie]
                  :else (conj (vec present) cookie)))))
 
+(defn- sessions
+  "Returns the store of the server that the request came to."
+  [request]
+  (.-sessions ^Settings (:immutant.web/settings request)))
+
 (defn- keep-session
   "Stores the session of the response, if it has one, and tells the client its id if that is new."
-  [store cookie-name cookie-attrs id response]
+  [store {:keys [timeout cookie-name cookie-attrs]} id response]
   (cond
     (not (contains? response :session)) response
     (nil? (:session response)) (do (session/delete store id)
@@ -69,22 +76,21 @@
                 before (if (:recreate (meta data))
                          (do (session/delete store id) nil)
                          id)
-                after (session/write store before (vary-meta data dissoc :recreate))]
+                after (session/write store before (vary-meta data dissoc :recreate) timeout)]
             (if (= id after)
               response
               (add-cookie response (session/set-cookie cookie-name after cookie-attrs))))))
 
-(defn- server-session [handler {:keys [timeout cookie-name cookie-attrs]}]
-  (let [store (session/store timeout)
-        with-session (fn [request id] (assoc request :session (session/fetch store id)))
-        kept (fn [id response] (keep-session store cookie-name cookie-attrs id response))]
+(defn- server-session [handler {:keys [timeout cookie-name] :as options}]
+  (let [with-session (fn [request id] (assoc request :session (session/fetch (sessions request) id timeout)))
+        kept (fn [request id response] (keep-session (sessions request) options id response))]
     (fn
       ([request]
        (let [id (session/cookie-value request cookie-name)]
-         (kept id (handler (with-session request id)))))
+         (kept request id (handler (with-session request id)))))
       ([request respond raise]
        (let [id (session/cookie-value request cookie-name)]
-         (handler (with-session request id) (comp respond (partial kept id)) raise))))))
+         (handler (with-session request id) (comp respond (partial kept request id)) raise))))))
 
 (defn- ring-session [handler given]
   (if-let [wrap (resolved 'ring.middleware.session/wrap-session)]
@@ -93,11 +99,13 @@
             "wrap-session was called with a request of another server; that needs ring-core on the class path"))))
 
 (defn wrap-session
-  "Gives requests a :session, kept in this server's memory; a :session in the response replaces it, nil ends it. A request that did
-  not come from `immutant.web` goes through ring.middleware.session.
+  "Gives requests a :session, kept in memory by the server: all that is mounted on it shares its sessions, and they outlive a handler
+  that is replaced. A :session in the response replaces it, nil ends it. A request that did not come from `immutant.web` goes through
+  ring.middleware.session.
 
   Options:
-    :timeout      - seconds without a request after which a session ends; never if 0 or less (default 1800)
+    :timeout      - seconds without a request after which a session ends; never if 0 or less (default 1800). Of several
+                    wraps with different ones, that of the session's last request counts
     :cookie-name  - name of the cookie with the session's id (default \"JSESSIONID\")
     :cookie-attrs - map of the cookie's :path (default \"/\"), :domain, :max-age in seconds, :secure, and :http-only (default
                     true)"

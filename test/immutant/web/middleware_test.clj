@@ -4,7 +4,9 @@
             [clojure.test :refer [are deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]
+            [immutant.web :as web]
             [immutant.web.async :as async]
+            [immutant.web.httpkit :as httpkit]
             [immutant.web.middleware :as middleware]
             [immutant.web.serving :as serving]))
 
@@ -115,6 +117,33 @@
   (testing "a request of another server needs Ring"
     (is (thrown-with-msg? IllegalStateException #"needs ring-core"
                           ((middleware/wrap-session counting) {:uri "/" :request-method :get})))))
+
+(deftest sessions-of-a-server
+  (let [session-handler (fn [& options] (apply middleware/wrap-session counting options))
+        cookie (atom nil)
+        {:keys [port] :as root} (web/run (session-handler) :port 0 :host "127.0.0.1")
+        admin (web/run (session-handler {:timeout 10}) (assoc root :path "/admin"))]
+    (testing "all that is mounted shares them"
+      (is (= ["1" "2" "3" "4" "5"] (for [path ["/" "/" "/admin" "/" "/admin"]] (visit port cookie path)))))
+    (testing "a handler that replaces another keeps them"
+      (web/run (session-handler) root)
+      (is (= "6" (visit port cookie "/"))))
+    (testing "so does a server that is stopped for a while"
+      (.stop (web/server root))
+      (.start (web/server root))
+      (is (= "7" (visit port cookie "/"))))
+    (testing "another server has its own"
+      (serving/with-run [other (session-handler)]
+        (is (= "1" (visit other (atom @cookie) "/")))))
+    (is (true? (web/stop admin))))
+  (testing "one wrapped handler on two servers, of either way to start them"
+    (let [handler (middleware/wrap-session counting)
+          cookie (atom nil)]
+      (raw/with-server [port (httpkit/handler handler) {}]
+        (is (= ["1" "2"] [(visit port cookie "/") (visit port cookie "/")]))
+        (serving/with-run [other handler]
+          (is (= "1" (visit other (atom @cookie) "/"))))
+        (is (= "3" (visit port cookie "/")))))))
 
 (deftest sessions-of-websockets
   (testing "the upgrade sees the session, and can change it"

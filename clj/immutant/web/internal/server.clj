@@ -5,6 +5,7 @@
   (:require [clojure.string :as string]
             [immutant.web.internal.exchange :as exchange]
             [immutant.web.internal.mounts :as mounts]
+            [immutant.web.internal.session :as session]
             [org.httpkit.engine.ring :as ring]
             [org.httpkit.server :as server]))
 
@@ -45,11 +46,12 @@
          server-options
          {:ip host :port port :legacy-return-value? false}))
 
-;; port    - atom: 0 until a server that takes any port has listened
-;; options - atom: what run was given that concerns the whole server
-;; mounted - atom, see `immutant.web.internal.mounts`; a mount is {:handler :settings}
-;; running - atom: the org.httpkit.server.HttpServer, or nil
-(deftype Server [host port any-port? options mounted running]
+;; port     - atom: 0 until a server that takes any port has listened
+;; options  - atom: what run was given that concerns the whole server
+;; mounted  - atom, see `immutant.web.internal.mounts`; a mount is {:handler :settings}
+;; running  - atom: the org.httpkit.server.HttpServer, or nil
+;; sessions - of all that is mounted; kept while the server is stopped
+(deftype Server [host port any-port? options mounted running sessions]
   IServer
   (start [this]
     (locking this
@@ -69,7 +71,7 @@
     (str host ":" @port)))
 
 (defn- server-of ^Server [host port any-port?]
-  (->Server host (atom port) any-port? (atom nil) (atom {}) (atom nil)))
+  (->Server host (atom port) any-port? (atom nil) (atom {}) (atom nil) (session/store)))
 
 (defn- set-options
   "Makes the options those of the server's next start. Throws if it has been started with others."
@@ -100,6 +102,11 @@
   "Returns the port the server listens at, or will; 0 for any."
   [^Server server]
   @(.-port server))
+
+(defn sessions
+  "Returns the store of the server's sessions."
+  [^Server server]
+  (.-sessions server))
 
 (defn mount
   "Adds the mount {:handler :settings} to the server for each [host path], and starts the server if it is to."

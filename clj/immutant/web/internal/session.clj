@@ -1,7 +1,8 @@
 (ns immutant.web.internal.session
-  "Sessions in memory, and their cookie.
+  "Sessions in memory, a store for each server, and their cookie.
 
-  A session that nobody asks for in its time is forgotten; :timeout counts from the last request that brought its cookie."
+  A session that nobody asks for in its time is forgotten. The time counts from the last request that brought its cookie, and is what
+  that request's `wrap-session` says, as under Undertow."
   (:require [clojure.string :as string])
   (:import (java.security SecureRandom)
            (java.util Base64)
@@ -22,48 +23,53 @@
     (.nextBytes ^SecureRandom @random bytes)
     (.encodeToString (Base64/getUrlEncoder) bytes)))
 
-;; idle-nanos is 0 if sessions never end. sessions: {id [data last-use]}
-(deftype Store [^long idle-nanos ^ConcurrentHashMap sessions ^AtomicLong last-sweep])
+;; sessions: {id [data last-use idle-nanos]}; idle-nanos is 0 for one that never ends
+(deftype Store [^ConcurrentHashMap sessions ^AtomicLong last-sweep])
 
 (defn store
-  "Returns a store whose sessions end after so many seconds without a request; never if that is 0 or less."
-  [timeout-seconds]
-  (Store. (max 0 (* 1000000000 (long timeout-seconds))) (ConcurrentHashMap.) (AtomicLong. (System/nanoTime))))
+  "Returns a store without sessions."
+  []
+  (Store. (ConcurrentHashMap.) (AtomicLong. (System/nanoTime))))
 
-(defn- over? [^Store store [_ last-use] ^long now]
-  (and (pos? (.-idle-nanos store))
-       (> (- now (long last-use)) (.-idle-nanos store))))
+(defn- idle-nanos ^long [timeout-seconds]
+  (* 1000000000 (max 0 (long timeout-seconds))))
+
+(defn- over? [[_ last-use idle-nanos] ^long now]
+  (and (pos? (long idle-nanos))
+       (> (- now (long last-use)) (long idle-nanos))))
 
 (defn- sweep [^Store store ^long now]
   (let [^AtomicLong last-sweep (.-last-sweep store)
         before (.get last-sweep)]
-    (when (and (> (- now before) (min (long sweep-nanos) (max 1 (.-idle-nanos store))))
+    (when (and (> (- now before) (long sweep-nanos))
                (.compareAndSet last-sweep before now))
       (.removeIf (.values ^ConcurrentHashMap (.-sessions store))
                  (reify java.util.function.Predicate
-                   (test [_ session] (boolean (over? store session now))))))))
+                   (test [_ session] (boolean (over? session now))))))))
 
 (defn fetch
-  "Returns the data of the session, which lives on; nil if there is none by that id."
-  [^Store store id]
+  "Returns the data of the session, which lives on for so many seconds, for ever if that is 0 or less; nil if there is none by that
+  id."
+  [^Store store id timeout-seconds]
   (let [now (System/nanoTime)
         ^ConcurrentHashMap sessions (.-sessions store)]
     (when-let [session (and id (.get sessions id))]
-      (if (over? store session now)
+      (if (over? session now)
         (do (.remove sessions id session) nil)
         (let [data (first session)]
           ;; If another request has written it since, that counts.
-          (.replace sessions id session [data now])
+          (.replace sessions id session [data now (idle-nanos timeout-seconds)])
           data)))))
 
 (defn write
-  "Keeps the data and returns the session's id: the given one if there is such a session, else a new one."
-  [^Store store id data]
+  "Keeps the data for so many seconds without a request, for ever if that is 0 or less, and returns the session's id: the given one
+  if there is such a session, else a new one."
+  [^Store store id data timeout-seconds]
   (let [now (System/nanoTime)
         ^ConcurrentHashMap sessions (.-sessions store)
         id (if (and id (.containsKey sessions id)) id (new-id))]
     (sweep store now)
-    (.put sessions id [data now])
+    (.put sessions id [data now (idle-nanos timeout-seconds)])
     id))
 
 (defn delete
