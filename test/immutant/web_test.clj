@@ -281,6 +281,8 @@
             :content-length 4
             :remote-addr "127.0.0.1"
             :server-name "localhost"
+            ;; What the client asked for, not what listens.
+            :server-port 80
             :query-string "query=help"
             :scheme :http
             :request-method :post
@@ -294,6 +296,14 @@
           (is (integer? (.hashCode request)))
           (is (string? (pr-str request)))
           (is (= 1 (:a (assoc request :a 1))))))))
+  (testing "the port is that of Host"
+    (serving/with-run [port (fn [request] {:body (str (:server-port request))})]
+      (raw/with-connection [connection port]
+        (raw/write connection "GET / HTTP/1.1\r\nHost: localhost:81\r\n\r\n")
+        (is (= "81" (:body (raw/read-response connection)))))))
+  (testing "methods are those of http-kit"
+    (serving/with-run [port hello]
+      (is (= [200 200 501 501] (for [method ["PATCH" "REPORT" "PURGE" "SEARCH"]] (:status (raw/fetch port method "/")))))))
   (testing "what is not there"
     (let [seen (promise)]
       (serving/with-run [port (fn [request] (deliver seen request) (hello request))]
