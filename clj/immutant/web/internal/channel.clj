@@ -119,11 +119,9 @@
 (defn to-send
   "Returns the head as it is given to the exchange, which would declare an answer without any header to be HTML."
   [{:keys [headers] :as head}]
-  ;; Of nil and of an empty collection there is no line.
-  (if (some #(if (coll? %) (seq %) (some? %)) (vals headers))
+  (if (seq headers)
     head
-    ;; One that says nothing, and that the engine leaves out where it would be wrong.
-    (assoc head :headers {"Connection" "keep-alive"})))
+    (assoc head :headers {"Content-Type" nil})))
 
 (defn finish
   "Ends the exchange: a WebSocket with this code, a stream with its head if that has not been sent. To be called in turn, or when
