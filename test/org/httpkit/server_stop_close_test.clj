@@ -12,9 +12,10 @@
   100)
 
 (def ^:private channels
-  "The exchanges that a stop cuts, by what opens each."
-  {:stream #(server/send! % {:status 200 :body "first"} false)
-   :long-poll (fn [_])})
+  "What a stop cuts, or closes: the request for it, and what opens it."
+  {:stream [{} #(server/send! % {:status 200 :body "first"} false)]
+   :long-poll [{} (fn [_])]
+   :web-socket [ws/handshake-headers (fn [_])]})
 
 (def ^:private stops
   {:function (fn [running] ((:stop running)))
@@ -28,7 +29,7 @@
 (defmacro ^:private with-channel-open
   "Runs the body while the server has an open channel of this kind whose `:on-close` is the function."
   [[running kind on-close options] & body]
-  `(let [on-open# (channels ~kind)
+  `(let [[headers# on-open#] (channels ~kind)
          opened# (CountDownLatch. 1)
          ~running (run (fn [request#]
                          (server/as-channel request# {:on-close ~on-close
@@ -37,7 +38,7 @@
                                                                  (.countDown opened#))}))
                        ~options)]
      (raw/with-connection [connection# (:local-port ~running)]
-       (raw/write connection# (raw/request "GET" "/"))
+       (raw/write connection# (raw/request "GET" "/" :headers headers#))
        (is (raw/await-latch opened#))
        ~@body)))
 
@@ -58,34 +59,9 @@
                            (deref returned grace-for-the-wrong-millis nil)
                            (.countDown ^CountDownLatch gate))]
             (stop running)
-            (is (realized? closed))
+            (is (realized? closed) "and was not interrupted")
             (deliver returned true)
             (is (= :server-close (raw/await-value closed)))
-            (is (nil? (raw/await-value releaser)))))))))
-
-(deftest a-stop-at-once-does-not-interrupt-the-on-close-of-a-web-socket
-  (doseq [dispatch raw/dispatches]
-    (testing dispatch
-      (let [[opened entered gate] (repeatedly #(CountDownLatch. 1))
-            [closed returned] (repeatedly promise)
-            running (run (fn [request]
-                           (server/as-channel request {:on-open (fn [_] (.countDown ^CountDownLatch opened))
-                                                       :on-close (fn [_ status]
-                                                                   (.countDown ^CountDownLatch entered)
-                                                                   (raw/await-latch gate)
-                                                                   (deliver closed status))}))
-                         {:dispatch dispatch})]
-        (raw/with-connection [connection (:local-port running)]
-          (raw/write connection (raw/request "GET" "/" :headers ws/handshake-headers))
-          (is (raw/await-latch opened))
-          (let [releaser (future
-                           (raw/await-latch entered)
-                           (deref returned grace-for-the-wrong-millis nil)
-                           (.countDown ^CountDownLatch gate))]
-            ((:stop running) :timeout 0)
-            (is (realized? closed))
-            (deliver returned true)
-            (is (= :server-close (deref closed 0 nil)))
             (is (nil? (raw/await-value releaser)))))))))
 
 (deftest the-callback-of-a-stop-comes-after-on-close

@@ -2,22 +2,14 @@
 
 use std::time::Duration;
 
-use httpkit_engine::{Counter, SocketEnd, SocketEndKind};
+use httpkit_engine::{SocketEnd, SocketEndKind};
 
-use crate::support::client::{Client, Ending, frame};
+use crate::support::client::{Ending, frame};
 use crate::support::{Fixture, eventually, timeouts};
 
 const MIB: usize = 1024 * 1024;
 const LIMIT: usize = 4 * MIB;
 const CLOSE: u8 = 0x88;
-
-/// Sends bytes, and waits until they have been read.
-fn deliver(fixture: &Fixture, client: &mut Client, bytes: &[u8]) {
-    let bytes_in = || fixture.server.stats()[Counter::BytesIn as usize];
-    let before = bytes_in();
-    client.send(bytes);
-    eventually("all of it", || bytes_in() - before >= bytes.len() as u64);
-}
 
 fn limited() -> Fixture {
     Fixture::with(|config| {
@@ -45,7 +37,7 @@ fn bodies_above_the_limit_together_are_refused() {
             let mut clients = Vec::new();
             while refusals() == before {
                 let mut client = fixture.connect();
-                deliver(&fixture, &mut client, &unfinished_body(framing, MIB));
+                fixture.deliver(&mut client, &unfinished_body(framing, MIB));
                 // Read is not yet counted: one that is answered meanwhile has been.
                 assert_eq!(fixture.get("/a").status, 200);
                 clients.push(client);
@@ -57,7 +49,7 @@ fn bodies_above_the_limit_together_are_refused() {
             assert_eq!(refused.ending(), Ending::Closed);
             // A small one has its place, and those that were taken go on.
             let mut small = fixture.connect();
-            deliver(&fixture, &mut small, &unfinished_body(framing, 200_000));
+            fixture.deliver(&mut small, &unfinished_body(framing, 200_000));
             small.send(rest);
             assert_eq!(small.response().body.len(), 200_000);
             for client in &mut clients {
@@ -74,10 +66,10 @@ fn what_left_clients_held_is_given_back() {
     let fixture = limited();
     for _ in 0..20 {
         let mut client = fixture.connect();
-        deliver(&fixture, &mut client, &unfinished_body("length", MIB));
+        fixture.deliver(&mut client, &unfinished_body("length", MIB));
         drop(client);
         let mut client = fixture.open_websocket("/ws");
-        deliver(&fixture, &mut client, &frame(0x82, &vec![0; MIB])[..MIB]);
+        fixture.deliver(&mut client, &frame(0x82, &vec![0; MIB])[..MIB]);
         drop(client);
         eventually("no connection", || fixture.server.gauges()[0] == 0);
     }
@@ -95,7 +87,7 @@ fn messages_above_the_limit_together_are_refused() {
     while ends() == 0 {
         let mut client = fixture.open_websocket("/ws");
         let bytes = if clients.len() % 2 == 0 { &message[..message.len() - 1] } else { &fragment };
-        deliver(&fixture, &mut client, bytes);
+        fixture.deliver(&mut client, bytes);
         assert_eq!(fixture.get("/a").status, 200);
         clients.push(client);
         assert!(clients.len() < 20, "20 MiB are held");

@@ -1,7 +1,7 @@
 //! How WebSockets end (RFC 6455 section 7): whoever begins, one Close frame each, and the application hears of it once.
 
 use httpkit_engine::websocket::{InvalidClose, Opcode};
-use httpkit_engine::{Counter, Exchange, Sent, SocketEnd, SocketEndKind, with_exchange};
+use httpkit_engine::{Exchange, Sent, SocketEnd, SocketEndKind, with_exchange};
 
 use crate::support::client::{Client, Ending, frame};
 use crate::support::{Fixture, eventually, timeouts};
@@ -250,14 +250,6 @@ fn a_peer_that_answers_no_ping_is_reaped() {
     assert_eq!(answer, (TEXT, b"alive".to_vec()));
 }
 
-/// Waits until the bytes have been read.
-fn deliver(fixture: &Fixture, client: &mut Client, bytes: &[u8]) {
-    let bytes_in = || fixture.server.stats()[Counter::BytesIn as usize];
-    let before = bytes_in();
-    client.send(bytes);
-    eventually("all of it", || bytes_in() - before >= bytes.len() as u64);
-}
-
 #[test]
 fn a_pong_counts_whatever_is_waited_for_behind_it() {
     for way in ["a blocked write", "a message in two parts"] {
@@ -268,14 +260,14 @@ fn a_pong_counts_whatever_is_waited_for_behind_it() {
         let mut client = fixture.open_websocket("/ws");
         let id = fixture.app.held(1);
         assert_eq!(client.frame(), (PING, Vec::new()));
-        deliver(&fixture, &mut client, &frame(PONG, b""));
+        fixture.deliver(&mut client, &frame(PONG, b""));
         if way == "a blocked write" {
             let message = vec![b'm'; 10_000_000];
             assert_eq!(with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &message)), Some(Ok(Sent::Full)));
             assert_eq!(client.frame().1.len(), message.len());
         } else {
             let message = frame(TEXT, b"parts");
-            deliver(&fixture, &mut client, &message[..8]);
+            fixture.deliver(&mut client, &message[..8]);
             client.send(&message[8..]);
             assert_eq!(client.frame(), (TEXT, b"parts".to_vec()));
         }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use httpkit_engine::{Dispatch, Limits, Listen, ProxyProtocol, Server, ServerConfig, Timeouts};
+use httpkit_engine::{Counter, Dispatch, Limits, Listen, ProxyProtocol, Server, ServerConfig, Timeouts};
 
 use application::App;
 use client::Client;
@@ -86,6 +86,14 @@ impl Fixture {
         let mut client = self.connect();
         client.upgrade(path);
         client
+    }
+
+    /// Sends bytes, and waits until they have been read.
+    pub(crate) fn deliver(&self, client: &mut Client, bytes: &[u8]) {
+        let bytes_in = || self.server.stats()[Counter::BytesIn as usize];
+        let before = bytes_in();
+        client.send(bytes);
+        eventually("all of it", || bytes_in() - before >= bytes.len() as u64);
     }
 
     /// The response to one request on a connection of its own.
