@@ -6,10 +6,13 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
+use parking_lot::Mutex;
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 
 use crate::connection::sweep;
@@ -137,6 +140,8 @@ pub fn set_stack_size(bytes: usize) {
 /// The first reactor, started with all others on first use.
 pub(crate) fn first() -> io::Result<&'static Reactor> {
     let reactors = REACTORS.get_or_try_init(|| {
+        // Those of the reactors, and the monitor.
+        try_threads(dispatch::cores() * (1 + dispatch::spare_threads()) + 1)?;
         let reactors = (0..dispatch::cores()).map(Reactor::build).collect::<io::Result<Vec<_>>>()?;
         dispatch::get().start_monitor()?;
         for reactor in &reactors {
@@ -148,6 +153,24 @@ pub(crate) fn first() -> io::Result<&'static Reactor> {
         Ok::<_, io::Error>(reactors)
     })?;
     reactors.first().ok_or_else(|| io::Error::other("no processor"))
+}
+
+/// Starts so many threads at once, and ends them. tokio panics for one it cannot start, and then waits for ever for those it has started.
+fn try_threads(count: usize) -> io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock();
+    let mut threads = Vec::with_capacity(count);
+    let started = (0..count).try_for_each(|_| {
+        let gate = Arc::clone(&gate);
+        let builder = thread::Builder::new().stack_size(STACK_SIZE.load(Ordering::Relaxed));
+        threads.push(builder.spawn(move || drop(gate.lock()))?);
+        Ok(())
+    });
+    drop(closed);
+    for thread in threads {
+        let _ = thread.join();
+    }
+    started.map_err(|error: io::Error| io::Error::new(error.kind(), format!("cannot start {count} threads: {error}")))
 }
 
 /// Spawns a task in the reactor of that number.

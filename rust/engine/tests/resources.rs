@@ -219,6 +219,21 @@ fn r18_no_memory_is_no_end() {
 }
 
 #[test]
+fn r17_without_room_for_its_threads_no_server_starts() {
+    const NAME: &str = "r17_without_room_for_its_threads_no_server_starts";
+    if is_child(NAME) {
+        httpkit_engine::set_stack_size(1 << 30);
+        let failure = Server::start(config(), Arc::new(App::default())).err().map(|error| error.source.to_string());
+        let told = failure.is_some_and(|text| text.starts_with("cannot start "));
+        println!("\ntold {}", u8::from(told));
+        return;
+    }
+    // For some of their stacks, not for all.
+    let mut child = Serving::start(NAME, &format!("ulimit -v {}; export MALLOC_ARENA_MAX=1", 5 << 20));
+    assert_eq!(child.numbers("told"), [1]);
+}
+
+#[test]
 fn r14_a_burst_of_connects_waits_for_no_retry() {
     alone("r14_a_burst_of_connects_waits_for_no_retry", || {
         // As many as come: the kernel's queue holds them however slowly this machine accepts.

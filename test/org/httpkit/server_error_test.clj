@@ -47,6 +47,15 @@
     (is (= [500 ""] ((juxt :status :body) (raw/fetch port "GET" "/no-message"))))
     (is (= "" (:body (raw/fetch port "HEAD" "/"))))))
 
+(deftest an-exception-whose-message-fails
+  (doseq [handler [(fn [_] (throw (proxy [RuntimeException] [] (getMessage [] (throw (Exception. "evil"))))))]
+          async? [false true]
+          dispatch raw/dispatches]
+    (testing [async? dispatch]
+      (raw/with-server [port (if async? (fn [request _ _] (handler request)) handler)
+                        (assoc (raw/quiet) :expose-errors? true :ring-async? async? :dispatch dispatch)]
+        (is (= 500 (:status (raw/fetch port "GET" "/"))))))))
+
 (deftest a-failure-after-the-channel-was-used
   (testing "adds nothing to what was sent"
     (raw/with-servers [port (fn [request]

@@ -5,7 +5,7 @@
             [httpkit-rs.raw :as raw]
             [httpkit-rs.temporary :as temporary]
             [org.httpkit.server :as server])
-  (:import (java.io ByteArrayInputStream File InputStream)
+  (:import (java.io ByteArrayInputStream File InputStream SequenceInputStream)
            (java.nio ByteBuffer)
            (java.util HashMap)))
 
@@ -176,6 +176,23 @@
                                                                  (server/send! ch (stream) false)
                                                                  (server/close ch))}) {}]
           (is (= content (:body (raw/fetch port "GET" "/")))))))))
+
+(deftest streams-that-claim-more-than-was-asked-for
+  (testing "send nothing of what others were sent from the same memory"
+    (doseq [surplus [1 200000]]
+      (let [claims (fn []
+                     (let [left (atom 1)]
+                       (SequenceInputStream.
+                        (proxy [InputStream] []
+                          (read [_ _ length] (if (neg? (long (swap! left dec))) -1 (+ (long length) (long surplus)))))
+                        (ByteArrayInputStream. (byte-array 0)))))]
+        (raw/with-server [port (fn [{:keys [uri]}]
+                                 {:body (if (= "/secret" uri)
+                                          (ByteArrayInputStream. (.getBytes ^String (string/join (repeat 50000 "SECRET"))))
+                                          (claims))})
+                          (raw/quiet)]
+          (dotimes [_ 20] (raw/fetch port "GET" "/secret"))
+          (is (= [500 "Internal Server Error"] ((juxt :status :body) (raw/fetch port "GET" "/")))))))))
 
 (deftest streams-are-closed
   (doseq [[expected-reads status headers] [[1 200 {}] [0 204 {}] [0 304 {}] [0 200 {"Bad Name" "x"}] [0 1000 {}]]]

@@ -54,7 +54,12 @@
     (throw (NullPointerException. ":address-finder must return a java.net.SocketAddress, got nil"))
 
     (unix-address? address) (.unix configuration (str address))
-    :else (throw (UnsupportedAddressTypeException.))))
+    :else
+    ;; The class is Java's; it has no message of its own.
+    (throw (doto (UnsupportedAddressTypeException.)
+             (.initCause (IllegalArgumentException.
+                          (str ":address-finder must return an InetSocketAddress or a UnixDomainSocketAddress, got "
+                               (.getName (class address)))))))))
 
 (defn- option-value [^ServerSocketChannel channel ^SocketOption option]
   (when (contains? (.supportedOptions channel) option)
@@ -76,7 +81,7 @@
   (if channel-factory
     (let [made (channel-factory address)]
       (when-not (instance? ServerSocketChannel made)
-        (throw (ClassCastException. (str ":channel-factory must return a ServerSocketChannel, got " (class made)))))
+        (throw (ClassCastException. (str ":channel-factory must return a ServerSocketChannel, got " (pr-str (class made))))))
       (with-open [channel ^ServerSocketChannel made]
         (when (.getLocalAddress channel)
           (throw (AlreadyBoundException.)))

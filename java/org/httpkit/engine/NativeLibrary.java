@@ -1,5 +1,6 @@
 package org.httpkit.engine;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.AccessDeniedException;
@@ -11,7 +12,6 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.zip.CRC32;
 
 /**
@@ -72,11 +72,12 @@ public final class NativeLibrary {
         String name = fileName(platform.libraryFile(), library);
         StringBuilder reasons = new StringBuilder();
         List<Throwable> failures = new ArrayList<>();
-        for (NativeDirectory directory : directories()) {
+        for (String directory : directories()) {
             try {
-                loadFrom(directory, name, library);
+                // What the locale cannot write is an InvalidPathException; JDK 24 and newer may refuse every library: IllegalCallerException.
+                loadFrom(new NativeDirectory(Paths.get(directory)), name, library);
                 return;
-            } catch (IOException | UnsatisfiedLinkError | SecurityException e) {
+            } catch (IOException | UnsatisfiedLinkError | RuntimeException e) {
                 reasons.append("\n  ").append(directory).append(": ").append(reason(e));
                 failures.add(e);
             }
@@ -136,28 +137,44 @@ public final class NativeLibrary {
         return String.format("%s-%s-%08x%s", file.substring(0, dot), VERSION, checksum.getValue(), file.substring(dot));
     }
 
-    private static List<NativeDirectory> directories() {
-        List<NativeDirectory> directories = new ArrayList<>();
+    private static List<String> directories() {
         String configured = System.getProperty(DIRECTORY_PROPERTY);
         if (configured != null) {
-            directories.add(new NativeDirectory(Paths.get(configured)));
-            return directories;
+            return List.of(configured);
         }
-        cacheDirectory().ifPresent(cache -> directories.add(new NativeDirectory(cache.resolve("httpkit-rs"))));
-        // The user's name keeps users of a shared temporary directory apart.
-        String user = System.getProperty("user.name", "").replaceAll("[^A-Za-z0-9_.-]", "_");
-        directories.add(new NativeDirectory(Paths.get(System.getProperty("java.io.tmpdir"), "httpkit-rs-" + user)));
+        List<String> directories = new ArrayList<>();
+        String cache = cacheDirectory();
+        if (cache != null) {
+            directories.add(cache + File.separator + "httpkit-rs");
+        }
+        directories.add(System.getProperty("java.io.tmpdir") + File.separator + "httpkit-rs-" + user());
         return directories;
     }
 
-    private static Optional<Path> cacheDirectory() {
+    /** Returns the user's name, which keeps users of a shared temporary directory apart. */
+    private static String user() {
+        String name = System.getProperty("user.name", "?");
+        if (name.equals("?")) {
+            // No account entry, as in some containers.
+            try {
+                return String.valueOf(Files.getAttribute(Paths.get("/proc/self"), "unix:uid"));
+            } catch (IOException | RuntimeException e) {
+                return "_";
+            }
+        }
+        return name.replaceAll("[^A-Za-z0-9_.-]", "_");
+    }
+
+    /** Returns the user's directory for caches, null if there is none. */
+    private static String cacheDirectory() {
         String configured = System.getenv("XDG_CACHE_HOME");
         // The XDG base directory specification: a relative path is invalid and to be ignored. A user without an
-        // account entry, as in some containers, has "?" for a home: a relative path as well.
-        if (configured != null && Paths.get(configured).isAbsolute()) {
-            return Optional.of(Paths.get(configured));
+        // account entry has "?" for a home: a relative path as well.
+        if (configured != null && new File(configured).isAbsolute()) {
+            return configured;
         }
-        return Optional.of(Paths.get(System.getProperty("user.home", ""), ".cache")).filter(Path::isAbsolute);
+        String home = System.getProperty("user.home", "");
+        return new File(home).isAbsolute() ? home + File.separator + ".cache" : null;
     }
 
     /** Refuses a library of another version, or of another program. */

@@ -74,12 +74,21 @@ final class Responder {
         if (channel.isStarted()) {
             return 0;
         }
-        String text = exposeErrors ? failure.getMessage() : "Internal Server Error";
+        String text = exposeErrors ? message(failure) : "Internal Server Error";
         int sent = lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
         if (channel.hasCloseHandler()) {
             channel.application().executeClose(() -> channel.ended(CloseStatus.SERVER, ""));
         }
         return sent;
+    }
+
+    /** Returns the exception's message; that it has none to give is no reason to leave the client without an answer. */
+    private static String message(Throwable failure) {
+        try {
+            return failure.getMessage();
+        } catch (Throwable another) {
+            return failure.getClass().getName();
+        }
     }
 
     /** Answers with 503: the pool takes no more requests. */

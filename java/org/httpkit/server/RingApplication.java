@@ -116,16 +116,29 @@ public final class RingApplication extends Application {
         }
         try {
             if (body != null) {
-                dispatcher.submitUntimed(() -> handle(channel, ringRequest, null));
+                dispatcher.submitUntimed(() -> handleOnPool(channel, ringRequest));
                 return 0;
             }
             dispatcher.submit(request.route(), () -> {
-                handle(channel, ringRequest, null);
+                handleOnPool(channel, ringRequest);
                 return channel.fileNanos;
             });
             return 0;
         } catch (RejectedExecutionException rejection) {
             return responder.refuse(channel, rejection, worker);
+        }
+    }
+
+    /** What even the answer to a failure fails with, as when there is no memory for it, ends the connection: nobody else would. */
+    private void handleOnPool(AsyncChannel channel, IPersistentMap request) {
+        boolean handled = false;
+        try {
+            handle(channel, request, null);
+            handled = true;
+        } finally {
+            if (!handled) {
+                Native.abort(channel.connection(), channel.exchange());
+            }
         }
     }
 

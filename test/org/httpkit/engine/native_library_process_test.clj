@@ -6,7 +6,8 @@
             [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.child :as child]
             [httpkit-rs.skip :refer [skip]]
-            [httpkit-rs.temporary :as temporary]))
+            [httpkit-rs.temporary :as temporary])
+  (:import (java.nio.file Files LinkOption)))
 
 (use-fixtures :each temporary/cleanup)
 
@@ -50,6 +51,18 @@
         temporary (temporary/directory)]
     (is (loaded? (run {"XDG_CACHE_HOME" (str file)} (java-command {"java.io.tmpdir" temporary "user.name" "a/b"}))))
     (is (= 1 (count (.list (io/file temporary "httpkit-rs-a_b")))))))
+
+(deftest a-directory-the-locale-cannot-write
+  (testing "leads to the temporary one, as with a user M\u00fcller under cron"
+    (is (loaded? (run {"XDG_CACHE_HOME" "/tmp/M\u00fcller" "LC_ALL" "POSIX"}
+                   (java-command {"java.io.tmpdir" (temporary/directory) "sun.jnu.encoding" "ANSI_X3.4-1968"}))))))
+
+(deftest users-without-a-name
+  (testing "as in some containers are kept apart by their numbers"
+    (let [temporary (temporary/directory)]
+      (is (loaded? (run {"XDG_CACHE_HOME" "relative"} (java-command {"java.io.tmpdir" temporary "user.name" "?" "user.home" "?"}))))
+      (is (= 1 (count (.list (io/file temporary (str "httpkit-rs-" (Files/getAttribute (.toPath (io/file "/proc/self")) "unix:uid"
+                                                                                       (into-array LinkOption [])))))))))))
 
 (deftest a-directory-that-forbids-execution
   (if-not (can-mount?)
