@@ -180,7 +180,10 @@ impl Connection {
         let goes_on = state.http.is_streaming() || state.session.is_some();
         // A body is moved outside of the call that gives it: its time is not the handler's, and would send the route to the pool.
         let is_later = state.flags.corked || state.outbox.has_bulk() && dispatch::get().is_calling_for(self.id);
-        if !is_later {
+        if is_later {
+            // Unless another task has taken the connection over, there being no spare for the call.
+            state.handover.want(true);
+        } else {
             let flushed = self.flush(state);
             state.handover.want(flushed != Flushed::All);
         }
