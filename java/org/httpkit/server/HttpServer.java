@@ -3,6 +3,7 @@ package org.httpkit.server;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.Date;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
@@ -34,6 +35,8 @@ public final class HttpServer {
         STOPPING,
     }
 
+    /** Comes after the end of the thread, by which it would be told too early. */
+    private final CountDownLatch stopped = new CountDownLatch(1);
     private final RingApplication application;
     private final byte[] configuration;
     private final AtomicBoolean started = new AtomicBoolean();
@@ -127,6 +130,7 @@ public final class HttpServer {
         application.overflow().stop();
         interrupted |= joinUninterruptibly();
         status.set(Status.STOPPED);
+        stopped.countDown();
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
@@ -175,6 +179,9 @@ public final class HttpServer {
     /** Waits until the server has stopped. */
     public void join() throws InterruptedException {
         thread.join();
+        if (status.get() == Status.STOPPING) {
+            stopped.await();
+        }
     }
 
     private void drain(int timeout, long deadline) throws InterruptedException {
