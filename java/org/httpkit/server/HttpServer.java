@@ -107,6 +107,7 @@ public final class HttpServer {
         }
         boolean interrupted = false;
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeout);
+        application.stops();
         if (timeout <= 0) {
             application.poolEnds();
         }

@@ -181,7 +181,7 @@ abstract class MessageQueue implements ServerTask {
                 return;
             }
         }
-        application().execute(task);
+        application().executeOwed(task);
     }
 
     private void advance() {

@@ -41,6 +41,7 @@ public final class RingApplication extends Application {
     private final ConcurrentMap<ExchangeKey, StreamedBody> bodies = new ConcurrentHashMap<>();
     private final CountDownLatch drained = new CountDownLatch(1);
     private final CloseTasks closeTasks = new CloseTasks();
+    private volatile boolean stops;
     private volatile boolean poolEnds;
     private final Overflow overflow = new Overflow(new PrefixThreadFactory("http-kit-server-overflow-"));
 
@@ -180,6 +181,20 @@ public final class RingApplication extends Application {
         }
     }
 
+    /** Runs close callbacks that are owed; while the server stops where the interrupt of its handlers does not reach them. */
+    void executeOwed(ServerTask task) {
+        if (stops) {
+            overflow.execute(task);
+        } else {
+            execute(task);
+        }
+    }
+
+    /** The server begins to stop. */
+    void stops() {
+        stops = true;
+    }
+
     /** The pool's threads are about to be interrupted: the server's own tasks run elsewhere from now on. */
     void poolEnds() {
         poolEnds = true;
@@ -275,7 +290,7 @@ public final class RingApplication extends Application {
 
     /** Runs close callbacks where they hold nobody up; what they throw is reported. */
     void executeClose(Runnable callbacks) {
-        execute(oweClose(() -> reportCloseErrors(callbacks)));
+        executeOwed(oweClose(() -> reportCloseErrors(callbacks)));
     }
 
     /** Returns the task of close callbacks, for which a stop waits from now on. */

@@ -61,7 +61,7 @@ final class WebSocket extends MessageQueue {
         if (orderedClose) {
             afterAll(news);
         } else {
-            application().execute(news);
+            application().executeOwed(news);
         }
     }
 
