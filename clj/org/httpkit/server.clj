@@ -171,7 +171,8 @@
     :pool-opts                  - options for `new-worker` (default: these options)
     :ring-async?                - whether handlers take [request respond raise] (default false)
     :stream-body?               - whether a body that is chunked or longer than 64 KiB is read while it arrives: :body is then an
-                                  InputStream that blocks, and the handler runs on the pool (default false: it is complete first)
+                                  InputStream that blocks, :content-length nil unless it was declared, and the handler runs on the
+                                  pool (default false: it is complete first)
     :expose-errors?             - whether a 500 carries the exception's message (default false)
 
   Limits (requests beyond them are refused with 413, 414 or 431):
@@ -194,7 +195,7 @@
                                   256 KiB wait is treated so (default a quarter of the largest heap)
     :max-received-total         - bytes that request bodies and messages which are not complete may hold together, likewise; beyond
                                   it each of more than 256 KiB is refused with 503 or 1013 (default a quarter of the largest
-                                  heap, and never below :max-body and :max-ws)
+                                  heap, and never below :max-ws and, without :stream-body?, :max-body)
     :slow-client                - what `send!` does when more than 256 KiB wait: :close goes on, up to :max-pending;
                                   :block waits until the client has taken most of it; :drop leaves WebSocket messages out
                                   until then and returns true (default :close)

@@ -123,6 +123,20 @@
           (is (= (range messages) (repeatedly messages #(Long/parseLong (websocket/read-text socket)))))
           (is (true? (raw/await-value done))))))))
 
+(deftest a-callback-that-waits-for-another
+  (let [outcome (promise)]
+    (with-listener [port {:on-open (fn [socket]
+                                     (ws/send socket "one"
+                                              (fn []
+                                                (let [sent (promise)]
+                                                  (ws/send socket "two" #(deliver sent true) #(deliver sent %))
+                                                  (deliver outcome (raw/await-value sent))))
+                                              #(deliver outcome %)))
+                          :on-message (fn [_ _])}
+                    {}]
+      (websocket/with-socket [_ port]
+        (is (true? (raw/await-value outcome)))))))
+
 (deftest asynchronous-sends
   (testing "succeed is called without arguments"
     (let [events (websocket/events)]

@@ -153,6 +153,28 @@
         (is (= [IOException "Stream closed"] (failure @body)))
         (is (zero? (.available ^InputStream @body)))))))
 
+(deftest several-threads
+  (let [body (promise)
+        over (CountDownLatch. 1)
+        attempt #(future (try (.read ^InputStream (raw/await-value body)) (catch IOException e (ex-message e))))]
+    (raw/with-server [port (fn [request] (deliver body (:body request)) (raw/await-latch over) {:body "answered"})
+                      {:stream-body? true}]
+      (testing "take turns"
+        (raw/with-connection [connection port]
+          (raw/write connection (post "/" "Content-Length" "70000"))
+          (let [readers (doall (repeatedly 4 attempt))]
+            (raw/write connection "abcd")
+            (is (= #{97 98 99 100} (set (map raw/await-value readers)))))
+          (testing "and are woken by a close"
+            (let [waits (attempt)]
+              (raw/await-true #(.hasQueuedThreads ^java.util.concurrent.Semaphore
+                                (let [news (doto (.getDeclaredField StreamedBody "news") (.setAccessible true))]
+                                  (.get news @body))))
+              (.close ^InputStream @body)
+              (is (= "Stream closed" (raw/await-value waits)))))
+          (.countDown over)
+          (is (= "answered" (:body (raw/read-response connection)))))))))
+
 (deftest reading-is-interrupted-at-a-stop
   (let [reads (CountDownLatch. 1)
         outcome (promise)

@@ -163,10 +163,11 @@
     (optional options :max-pending-total (min quarter (long most-bytes)) most-bytes)))
 
 (defn- max-received-total
-  "Returns how many bytes may be held for what is not complete: it goes into the heap once it is. One request or message always fits."
-  ^long [options max-body max-ws]
+  "Returns how many bytes may be held for what is not complete: it goes into the heap once it is. One request or message always fits,
+  but for a body that is read while it arrives."
+  ^long [options max-collected max-ws]
   (let [quarter (quot (.maxMemory (Runtime/getRuntime)) 4)
-        largest (max quarter (min (long max-body) Integer/MAX_VALUE) (long max-ws))]
+        largest (max quarter (long max-collected) (long max-ws))]
     (optional options :max-received-total (min largest (long most-bytes)) most-bytes)))
 
 (defn configuration
@@ -194,7 +195,7 @@
       (.channels (int max-ws)
                  (int (optional options :max-pending 67108864))
                  (max-pending-total options)
-                 (max-received-total options max-body max-ws)
+                 (max-received-total options (if stream-body? 0 max-body) max-ws)
                  (int (optional options :ws-ping-interval nil)))
       (.dispatch (int (dispatch options)) (int (in-place-budget options)))
       (.serverHeader (server-header options)))))

@@ -51,8 +51,8 @@
     (if-let [data (try (message data) (catch IllegalArgumentException e (fail e) nil))]
       ;; A callback that sends the next message is called from within the send.
       (.sendThen channel data false
-                 #(trampoline/run succeed)
-                 (fn [exception] (trampoline/run #(fail exception))))
+                 #(trampoline/nest succeed)
+                 (fn [exception] (trampoline/nest #(fail exception))))
       nil))
 
   Object

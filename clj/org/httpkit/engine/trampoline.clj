@@ -12,6 +12,14 @@
   "What waits on this thread; nil while nothing runs."
   (ThreadLocal.))
 
+(def ^:private ^ThreadLocal depth
+  "How many calls of `nest` are within each other on this thread, nil for none."
+  (ThreadLocal.))
+
+(def ^:private deepest
+  "Of `nest`: some twenty frames each, of the thousands that the smallest stack has."
+  32)
+
 (defn- also
   "Returns the first exception, with the second, which came after it, suppressed in it."
   [^Throwable before ^Throwable exception]
@@ -51,3 +59,19 @@
                              (.remove queue)))]
         (throw thrown))))
   nil)
+
+(defn nest
+  "Calls the function at once, also within others, up to 32 deep; beyond that as `run` does. For callbacks that may wait for one another,
+  which those that wait for their turn cannot."
+  [function]
+  (let [level (long (or (.get depth) 0))]
+    (if (< level (long deepest))
+      (try
+        (.set depth (inc level))
+        (function)
+        nil
+        (finally
+          (if (zero? level)
+            (.remove depth)
+            (.set depth level))))
+      (run function))))

@@ -166,7 +166,8 @@ impl Connection {
         if state.http.complete() == Next::Close {
             // Whoever stops the server waits for the request, not for its client.
             let may_go_on = state.http.may_go_on() && !self.server.is_draining();
-            state.flags.linger_wanted |= may_go_on || !state.input.is_empty();
+            state.flags.linger_wanted |= !state.input.is_empty();
+            state.flags.lingers_for_more = may_go_on && !state.flags.linger_wanted;
             state.flags.corked = false;
             state.handover.want(true);
         }

@@ -94,8 +94,10 @@ impl Connection {
             return BodyPiece::End;
         }
         streamed.asked = true;
-        if std::mem::take(&mut streamed.awaits_continue) && !state.http.is_streaming() {
-            self.send_continue(state);
+        if std::mem::take(&mut streamed.awaits_continue) {
+            if !state.http.is_streaming() {
+                self.send_continue(state);
+            }
             self.update_deadline(state, false);
         }
         self.release(guard);

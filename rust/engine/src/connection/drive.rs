@@ -146,7 +146,8 @@ impl Connection {
             state.http.close();
         }
         if state.http.is_closed() && !state.flags.lingering {
-            let may_send = (state.flags.linger_wanted || state.flags.long_answer) && !state.flags.read_closed;
+            let lingers = state.flags.linger_wanted || state.flags.lingers_for_more || state.flags.long_answer;
+            let may_send = lingers && !state.flags.read_closed;
             if !may_send {
                 self.end(state, CloseCause::Server);
                 return true;

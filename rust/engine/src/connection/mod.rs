@@ -117,6 +117,8 @@ struct Flags {
     lingering: bool,
     /// Close with a linger: the client may still be sending what will not be read.
     linger_wanted: bool,
+    /// Likewise, only because the client may send another request.
+    lingers_for_more: bool,
     /// An answer may still be on its way when all of it is written: close with a linger, for what its reader may send.
     long_answer: bool,
 }
@@ -202,6 +204,8 @@ impl Connection {
             state.http.close_after_exchange();
             self.hurry_head(&state);
         } else if !state.http.is_closed() {
+            self.end(&mut state, CloseCause::Server);
+        } else if state.flags.lingering && state.flags.lingers_for_more {
             self.end(&mut state, CloseCause::Server);
         } else if state.flags.lingering {
             self.update_deadline(&mut state, false);

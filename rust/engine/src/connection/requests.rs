@@ -173,7 +173,8 @@ impl Connection {
             ResponseStyle { http11: true, keep_alive: true, server: self.server.config.server_header.as_deref(), date: &date };
         // A head without fields of the application cannot be invalid.
         let _ = encode_head(out, 100, [], ResponseBody::None(None), &style);
-        self.flush(state);
+        let flushed = self.flush(state);
+        state.handover.want(flushed != Flushed::All);
     }
 
     /// One answer, then the close.

@@ -83,8 +83,10 @@ impl Connection {
     {
         let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         let state = &mut *guard;
-        if state.flags.read_closed || self.server.is_draining() {
-            let cause = if state.flags.read_closed { CloseCause::Client } else { CloseCause::Server };
+        // What is left of a body would be taken for frames.
+        let is_late = state.flags.read_closed || state.http.is_receiving();
+        if is_late || self.server.is_draining() {
+            let cause = if is_late { CloseCause::Client } else { CloseCause::Server };
             self.end(state, cause);
             self.release(guard);
             return Ok(Sent::NotOpen);
@@ -107,6 +109,7 @@ impl Connection {
             idle_millis: options.idle_millis,
         }));
         state.flags.long_answer = false;
+        state.drop_body();
         state.handover.want(state.flags.unread_input);
         Ok(self.written(guard))
     }

@@ -209,8 +209,6 @@ impl Http1 {
         };
         let awaits_continue = head.expects_continue && rest.is_empty();
         let streamed = match head.framing {
-            // What follows the head of an upgrade may be no body at all.
-            _ if head.websocket => false,
             Framing::Length(length) => length > limits.stream_above,
             Framing::Chunked => limits.stream_above < u64::MAX,
             Framing::None => false,

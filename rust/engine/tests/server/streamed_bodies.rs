@@ -1,6 +1,6 @@
 //! Bodies that are read while they arrive: in pieces of any size, within a window, and never taken for the next request.
 
-use httpkit_engine::{BodyPiece, CloseCause, Counter, Dispatch, ExchangeId, with_exchange};
+use httpkit_engine::{BodyPiece, CloseCause, Counter, Dispatch, ExchangeId, Sent, UpgradeOptions, with_exchange};
 
 use crate::support::application::{head, pattern};
 use crate::support::client::{Client, Ending};
@@ -52,6 +52,16 @@ fn receive(fixture: &Fixture, id: ExchangeId) -> BodyPiece {
     }
 }
 
+/// So many bytes of a body.
+fn receive_all_of(fixture: &Fixture, id: ExchangeId, length: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    while all.len() < length {
+        let BodyPiece::Bytes(bytes) = receive(fixture, id) else { panic!("only {} bytes", all.len()) };
+        all.extend(bytes);
+    }
+    all
+}
+
 /// The rest of a body.
 fn receive_all(fixture: &Fixture, id: ExchangeId) -> Vec<u8> {
     let mut all = Vec::new();
@@ -71,9 +81,10 @@ fn respond(id: ExchangeId, text: &str) {
 /// A request for the test to answer, of whose body `sent` has been sent.
 fn begun(fixture: &Fixture, head: &str, sent: &[u8]) -> (Client, ExchangeId) {
     let mut client = fixture.connect();
+    let before = fixture.app.held_count();
     client.send(head);
     client.send(sent);
-    let id = fixture.app.held(fixture.app.held_count().max(1));
+    let id = fixture.app.held(before + 1);
     (client, id)
 }
 
@@ -187,6 +198,34 @@ fn the_client_that_asks_is_told_to_go_on_when_the_body_is_wanted() {
     let response = refused.response();
     assert_eq!((response.status, response.header("connection")), (200, Some("Close")), "no 100 before it");
     assert_eq!(refused.ending(), Ending::Closed);
+}
+
+#[test]
+fn an_upgrade_holds_no_more_of_a_body_than_others() {
+    let fixture = streaming();
+    let head = post("/hold", "Content-Length: 700000\r\nUpgrade: websocket\r\nConnection: Upgrade");
+    let (mut client, id) = begun(&fixture, &head, &body(10_000));
+    assert_eq!(receive_all_of(&fixture, id, 10_000), body(10_000));
+    let upgraded = with_exchange(id, |exchange| exchange.upgrade([], UpgradeOptions::default()));
+    assert_eq!(upgraded, Some(Ok(Sent::NotOpen)), "what is left of the body is no frame");
+    client.wait_for_end();
+    let (mut client, id) =
+        begun(&fixture, &post("/ws", "Content-Length: 2000\r\nUpgrade: websocket\r\nConnection: Upgrade"), b"");
+    client.wait_for_end();
+    assert_eq!(receive(&fixture, id), BodyPiece::Lost);
+}
+
+#[test]
+fn a_client_that_waits_for_a_100_that_cannot_come_has_a_deadline() {
+    let fixture = Fixture::with(|config| {
+        config.limits.stream_above = ABOVE as u64;
+        config.timeouts = timeouts(0, 300, 0, 0);
+    });
+    let (mut client, id) = begun(&fixture, &post("/hold", "Content-Length: 2000\r\nExpect: 100-continue"), b"");
+    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200))), Some(Ok(Sent::Accepted)));
+    assert_eq!(receive(&fixture, id), BodyPiece::Lost);
+    assert_eq!(client.head().status, 200);
+    client.wait_for_end();
 }
 
 #[test]

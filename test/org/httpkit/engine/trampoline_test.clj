@@ -31,6 +31,25 @@
                         (is (realized? answer))))
       (is (= :called (raw/await-value answer))))))
 
+(deftest nesting
+  (testing "at once, so that one may wait for another"
+    (let [answer (promise)]
+      (trampoline/nest (fn []
+                         (trampoline/nest #(deliver answer :called))
+                         (is (realized? answer))))))
+  (testing "up to a depth, as often as there is something to call"
+    (let [called (atom 0)]
+      (letfn [(step [] (when (< (long (swap! called inc)) 200000)
+                         (trampoline/nest step)))]
+        (trampoline/nest step))
+      (is (= 200000 @called))))
+  (testing "from the same depth again, whatever was thrown"
+    (dotimes [_ 100]
+      (is (thrown? Error (trampoline/nest #(trampoline/nest (fn [] (throw (Error.))))))))
+    (let [answer (promise)]
+      (trampoline/nest #(trampoline/nest (fn [] (deliver answer :called))))
+      (is (realized? answer)))))
+
 (deftest exceptions
   (testing "the others are called; the first is thrown, with the others"
     (let [notes (atom [])
