@@ -203,9 +203,7 @@ impl Connection {
         if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
             state.http.close_after_exchange();
             self.hurry_head(&state);
-        } else if !state.http.is_closed() {
-            self.end(&mut state, CloseCause::Server);
-        } else if state.flags.lingering && state.flags.lingers_for_more {
+        } else if !state.http.is_closed() || state.flags.lingering && state.flags.lingers_for_more {
             self.end(&mut state, CloseCause::Server);
         } else if state.flags.lingering {
             self.update_deadline(&mut state, false);
