@@ -7,7 +7,7 @@
   (:import (java.io IOException InputStream InterruptedIOException OutputStream)
            (java.security MessageDigest)
            (java.util Arrays Random)
-           (java.util.concurrent CountDownLatch)
+           (java.util.concurrent CountDownLatch Semaphore)
            (org.httpkit BytesInputStream)
            (org.httpkit.server StreamedBody)))
 
@@ -167,9 +167,8 @@
             (is (= #{97 98 99 100} (set (map raw/await-value readers)))))
           (testing "and are woken by a close"
             (let [waits (attempt)]
-              (raw/await-true #(.hasQueuedThreads ^java.util.concurrent.Semaphore
-                                (let [news (doto (.getDeclaredField StreamedBody "news") (.setAccessible true))]
-                                  (.get news @body))))
+              (raw/await-true #(.hasQueuedThreads ^Semaphore
+                                                  (.get (doto (.getDeclaredField StreamedBody "news") (.setAccessible true)) @body)))
               (.close ^InputStream @body)
               (is (= "Stream closed" (raw/await-value waits)))))
           (.countDown over)

@@ -96,6 +96,14 @@ impl Fixture {
         eventually("all of it", || bytes_in() - before >= bytes.len() as u64);
     }
 
+    /// Has every reactor answer something: what was read before has been dealt with by then.
+    pub(crate) fn settle(&self) {
+        let reactors = std::thread::available_parallelism().expect("a number").get();
+        // New connections go where the fewest are.
+        let mut clients: Vec<Client> = (0..2 * reactors).map(|_| self.connect()).collect();
+        clients.iter_mut().for_each(|client| assert_eq!(client.get("/a").status, 200));
+    }
+
     /// The response to one request on a connection of its own.
     pub(crate) fn get(&self, path: &str) -> client::Response {
         let mut client = self.connect();
