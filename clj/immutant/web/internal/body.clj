@@ -3,9 +3,10 @@
 
   Everything is turned into an InputStream that the server reads no faster than the client takes it."
   (:require [immutant.web.internal.content-type :as content-type])
-  (:import (clojure.lang IProxy ISeq)
+  (:import (clojure.lang ISeq)
            (java.io ByteArrayInputStream File FileInputStream IOException InputStream)
-           (java.nio.charset Charset)))
+           (java.nio.charset Charset)
+           (org.httpkit.server ProxiedStream)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -17,21 +18,6 @@
       (and (integer? status)
            (or (< (long status) 200) (contains? #{204 205 304} status)))))
 
-(defn- read-into
-  "Reads as InputStream.read does. A `proxy` that defines it has but the arities its author knew to be called: Immutant called the one
-  with an array."
-  [^InputStream stream ^bytes bytes offset length]
-  (let [offset (int offset)
-        length (int length)]
-    (cond
-      (not (instance? IProxy stream)) (.read stream bytes offset length)
-      (= length (alength bytes)) (.read stream bytes)
-      :else (let [piece (byte-array length)
-                  count (.read stream piece)]
-              (when (pos? count)
-                (System/arraycopy piece 0 bytes offset count))
-              count))))
-
 (defn- element-stream
   "Returns the bytes of one element of a sequence that is no sequence itself."
   ^InputStream [element ^Charset charset]
@@ -40,7 +26,7 @@
     (string? element) (ByteArrayInputStream. (.getBytes ^String element charset))
     (bytes? element) (ByteArrayInputStream. element)
     (instance? File element) (FileInputStream. ^File element)
-    (instance? InputStream element) element
+    (instance? InputStream element) (ProxiedStream/readable element)
     :else (throw (IllegalStateException. (str "Can't coerce body of type " (class element))))))
 
 (defn- flatten-once
@@ -65,7 +51,7 @@
         read-some (fn [bytes offset length]
                     (loop []
                       (if-let [^InputStream stream (or @current (next-stream))]
-                        (let [count (long (read-into stream bytes offset length))]
+                        (let [count (long (.read stream bytes (int offset) (int length)))]
                           (if (neg? count)
                             (do (.close stream)
                                 (vreset! current nil)
@@ -86,7 +72,8 @@
   "Returns the stream with `report` called, at most once, with the exception its reading throws, or with one that says that
   it was not read to its end."
   ^InputStream [^InputStream stream report]
-  (let [over (volatile! false)
+  (let [stream (ProxiedStream/readable stream)
+        over (volatile! false)
         tell (fn [exception]
                (when-not @over
                  (vreset! over true)
@@ -104,7 +91,7 @@
       (read
         ([] (noting #(.read stream)))
         ([bytes] (noting #(.read stream ^bytes bytes)))
-        ([bytes offset length] (noting #(read-into stream bytes offset length))))
+        ([bytes offset length] (noting #(.read stream ^bytes bytes (int offset) (int length)))))
       (available [] (.available stream))
       (close []
         (tell (IOException. "The client has gone before the body was written"))

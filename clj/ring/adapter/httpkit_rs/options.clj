@@ -30,8 +30,8 @@
 (def ^:private run-server-options
   "run-server's options that mean the same here; it checks them itself."
   [:backlog :max-body :max-line :max-headers :max-connections :max-ws :max-pending :max-pending-total :max-received-total
-   :slow-client :ws-ping-interval :header-timeout :body-timeout :write-timeout :keep-alive-timeout :dispatch :in-place-budget :stream-body? :expose-errors?
-   :server-header :trusted-proxies :proxy-protocol :legacy-unsafe-remote-addr? :error-logger :warn-logger :event-logger
+   :slow-client :ws-ping-interval :header-timeout :body-timeout :write-timeout :keep-alive-timeout :dispatch :in-place-budget :stream-body?
+   :expose-errors? :server-header :trusted-proxies :proxy-protocol :legacy-unsafe-remote-addr? :error-logger :warn-logger :event-logger
    :event-names])
 
 (defn- integer

@@ -9,7 +9,7 @@ import java.io.InputStream;
  * An InputStream made by {@code proxy}. Such an object has one function for all methods of a name, and who knows how http-kit and Ring read
  * a body may have defined {@code read(byte[])} alone, others the method it would have called.
  */
-final class ProxiedStream extends InputStream {
+public final class ProxiedStream extends InputStream {
     private static final int MOST = 8 * 1024;
 
     private final InputStream stream;
@@ -20,8 +20,8 @@ final class ProxiedStream extends InputStream {
         this.stream = stream;
     }
 
-    /** Returns the stream, as one whose methods can all be called. */
-    static InputStream readable(InputStream stream) {
+    /** Returns the stream, as one of which every {@code read} can be called: the same unless it is a {@code proxy}. */
+    public static InputStream readable(InputStream stream) {
         return stream instanceof IProxy ? new ProxiedStream(stream) : stream;
     }
 

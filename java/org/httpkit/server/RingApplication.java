@@ -103,7 +103,7 @@ public final class RingApplication extends Application {
     @Override
     protected int request(Worker worker, RequestReader request, long connection, int exchange) {
         AsyncChannel channel = new AsyncChannel(this, connection, exchange, request);
-        StreamedBody body = request.isStreamed() ? new StreamedBody(this, new ExchangeKey(connection, exchange)) : null;
+        StreamedBody body = request.isStreamed() ? new StreamedBody(this, channel) : null;
         IPersistentMap ringRequest =
             request.ringRequest(channel, body, System.nanoTime(), ringSpec ? () -> Native.localAddress(connection) : null);
         if (request.isInPlace() && dispatcher.tryEnter()) {

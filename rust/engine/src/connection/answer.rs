@@ -167,7 +167,7 @@ impl Connection {
             // Whoever stops the server waits for the request, not for its client.
             let may_go_on = state.http.may_go_on() && !self.server.is_draining();
             state.flags.linger_wanted |= !state.input.is_empty();
-            state.flags.lingers_for_more = may_go_on && !state.flags.linger_wanted;
+            state.flags.lingers_for_more = may_go_on && !state.flags.linger_wanted && !state.flags.long_answer;
             state.flags.corked = false;
             state.handover.want(true);
         }

@@ -11,8 +11,7 @@ use crate::application::Request;
 use crate::exchange::Exchange;
 use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head};
 use crate::proxy::{self, FirstLine, ProxyProtocol};
-use crate::remote_address::Address;
-use crate::remote_address::of_request;
+use crate::remote_address::{Address, of_request};
 use crate::stats::Counter;
 use crate::{date, dispatch};
 

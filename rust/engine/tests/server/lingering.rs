@@ -83,6 +83,25 @@ fn nor_a_short_one_where_the_client_may_have_more_requests() {
 }
 
 #[test]
+fn nor_does_a_drain_a_long_one_after_which_the_client_would_have_gone_on() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let id = fixture.app.held(1);
+    let (body, headers) = (vec![b'b'; 2_000_000], [(b"connection".as_slice(), b"close".as_slice())]);
+    let head = ResponseHead { status: 200, headers, declared_length: None };
+    assert!(with_exchange(id, |exchange| exchange.respond(head, &body)).is_some_and(|sent| sent.is_ok()));
+    let taken = take_until_written(&fixture, &mut client, body.len());
+    fixture.server.drain();
+    send_late(&mut client);
+    let mut rest = Vec::new();
+    assert_eq!(client.rest(&mut rest), Ending::Closed);
+    assert!(taken + rest.len() >= body.len());
+    drop(client);
+    fixture.app.wait("the last connection", |log| log.drained == 1);
+}
+
+#[test]
 fn a_short_answer_waits_for_nobody_and_no_client_is_waited_for_for_ever() {
     let fixture = Fixture::new();
     let open = || fixture.server.gauges()[0];
