@@ -9,8 +9,8 @@ use crate::http1::{Method, NameIndex};
 
 /// A program that answers requests. Methods are called on runtime threads and must not unwind.
 pub trait Application: Send + Sync + 'static {
-    /// One request; its body included, unless it is [streamed](Request::streamed). Called without any lock held, so the application may answer through
-    /// `exchange` before it returns, or keep `exchange.id()` and answer from another thread.
+    /// One request; its body included, unless it is [streamed](Request::streamed). Called without any lock held, so the application may
+    /// answer through `exchange` before it returns, or keep `exchange.id()` and answer from another thread.
     fn request(&self, exchange: &Exchange<'_>, request: &Request<'_>);
 
     /// The outbox of an exchange that reported [`Sent::Full`](crate::Sent::Full) has room again.

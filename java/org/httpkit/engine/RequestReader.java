@@ -99,9 +99,11 @@ public final class RequestReader {
     }
 
     /**
-     * As {@link #ringRequest(Object, long)}, with the body of a request that {@link #isStreamed}. Unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a
-     * length or charset that was not sent, the whole Content-Type, the path of a URI that names its host, and a name and address
-     * always. {@code localAddress} gives that of the connection as {@link Native#localAddress} writes it.
+     * As {@link #ringRequest(Object, long)}, with the body of a request that {@link #isStreamed}.
+     *
+     * <p>Unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a length or charset that was not sent, the
+     * whole Content-Type, the path of a URI that names its host, and a name and address always. {@code localAddress} gives that of the
+     * connection as {@link Native#localAddress} writes it.
      */
     public IPersistentMap ringRequest(Object channel, InputStream streamed, long startTime, Supplier<String> localAddress) {
         boolean spec = localAddress != null;
