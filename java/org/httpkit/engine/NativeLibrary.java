@@ -64,7 +64,15 @@ public final class NativeLibrary {
         } catch (UnsatisfiedLinkError e) {
             throw failure("the system property " + LIBRARY_PROPERTY + " names " + path
                     + ", which this JVM cannot load: " + e.getMessage(), e);
+        } catch (IllegalCallerException e) {
+            throw forbidden(e);
         }
+    }
+
+    /** JDK 24 and newer may be told to refuse every library (JEP 472). */
+    private static UnsatisfiedLinkError forbidden(IllegalCallerException e) {
+        return failure("this JVM is told to refuse native code (" + e.getMessage()
+                + "); start it with --enable-native-access=ALL-UNNAMED", e);
     }
 
     private static void unpackAndLoad(Platform platform) {
@@ -74,9 +82,11 @@ public final class NativeLibrary {
         List<Throwable> failures = new ArrayList<>();
         for (String directory : directories()) {
             try {
-                // What the locale cannot write is an InvalidPathException; JDK 24 and newer may refuse every library: IllegalCallerException.
+                // What the locale cannot write is an InvalidPathException.
                 loadFrom(new NativeDirectory(Paths.get(directory)), name, library);
                 return;
+            } catch (IllegalCallerException e) {
+                throw forbidden(e);
             } catch (IOException | UnsatisfiedLinkError | RuntimeException e) {
                 reasons.append("\n  ").append(directory).append(": ").append(reason(e));
                 failures.add(e);

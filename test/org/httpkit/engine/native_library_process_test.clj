@@ -81,6 +81,16 @@
             (is (not (re-find #"\.private" err))))
           (is (string/includes? err "-Dorg.httpkit-rs.native-directory=DIRECTORY")))))))
 
+(deftest a-jvm-that-refuses-native-code
+  (if (< (.feature (Runtime/version)) 24)
+    (skip "only JDK 24 and newer can be told to")
+    (let [[java & arguments] (java-command {})
+          {:keys [exit err]} (run {} (list* java "--illegal-native-access=deny" arguments))]
+      (is (= 1 exit))
+      (is (string/includes? err "start it with --enable-native-access=ALL-UNNAMED"))
+      (testing "is named as the one reason"
+        (is (not (string/includes? err "could be unpacked")))))))
+
 (deftest directories-that-cannot-be
   (doseq [[directory words] {"/proc/none" "there is no such directory, and it cannot be made" "/dev/null" "it is not a directory"}]
     (let [{:keys [exit err]} (run {} (java-command {"org.httpkit-rs.native-directory" directory}))]
