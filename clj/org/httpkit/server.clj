@@ -78,9 +78,7 @@
                      :n-min-threads-factor 1
                      :n-max-threads-factor 16
                      :keep-alive-msecs 0}
-                    (assoc opts
-                           :n-threads (get opts :n-threads (:thread opts))
-                           :prefix (get opts :prefix (:worker-name-prefix opts)))))
+                    opts))
 
 (defn- application
   "Returns what the engine serves."

@@ -44,15 +44,23 @@
             (str "No matching clause: " queue-type " (:queue-type must be :array or :linked)")))))
 
 (defn- size
-  "Returns the first option that is there as a long of at least `minimum` that fits an int, or nil if there is none."
-  [options names minimum]
-  (when-let [option (first (filter #(get options %) names))]
-    (check/whole option (get options option) [minimum Integer/MAX_VALUE])))
+  "Returns the option as a long of at least `minimum` that fits an int, or nil if it is not there."
+  [options option minimum]
+  (when-let [value (get options option)]
+    (check/whole option value [minimum Integer/MAX_VALUE])))
 
-(defn- check-text [options option]
-  (let [value (get options option)]
-    (when-not (or (not value) (string? value))
-      (check/wrong-class option "a string" value))))
+(defn- threads
+  "Returns the option, or else the one for both numbers of threads, or nil."
+  [options option minimum]
+  (or (size options option minimum) (size options :n-threads 1) (size options :thread 1)))
+
+(defn- text
+  "Returns the option, which is a string, or nil if it is not there."
+  [options option]
+  (when-let [value (get options option)]
+    (when-not (string? value)
+      (check/wrong-class option "a string" value))
+    value))
 
 (defn- new-fixed-worker
   [{:keys [default-queue-type default-queue-size default-prefix
@@ -62,12 +70,12 @@
          n-min-threads-factor 1
          n-max-threads-factor 1
          keep-alive-msecs 0}}
-   {:keys [queue-type prefix] :as options}]
-  (check-text options :prefix)
-  (let [processors (.availableProcessors (Runtime/getRuntime))
-        minimum (long (or (size options [:n-min-threads :n-threads] 0) (thread-count processors n-min-threads-factor)))
-        maximum (long (or (size options [:n-max-threads :n-threads] 1) (thread-count processors n-max-threads-factor)))
-        queue-size (or (size options [:queue-size] 1) default-queue-size)
+   {:keys [queue-type] :as options}]
+  (let [prefix (or (text options :prefix) (text options :worker-name-prefix) default-prefix)
+        processors (.availableProcessors (Runtime/getRuntime))
+        minimum (long (or (threads options :n-min-threads 0) (thread-count processors n-min-threads-factor)))
+        maximum (long (or (threads options :n-max-threads 1) (thread-count processors n-max-threads-factor)))
+        queue-size (or (size options :queue-size 1) default-queue-size)
         _ (when (< maximum minimum)
             (check/refuse :n-min-threads (str "at most :n-max-threads, which is " maximum) minimum))
         queue (new-queue (or queue-type default-queue-type) queue-size)]
@@ -79,7 +87,7 @@
      :queue-size queue-size
      :queue queue
      :pool (ThreadPoolExecutor. (int minimum) (int maximum) (long (or keep-alive-msecs 0)) TimeUnit/MILLISECONDS queue
-                                (PrefixThreadFactory. (or prefix default-prefix)))}))
+                                (PrefixThreadFactory. prefix))}))
 
 (defn new-worker
   "Returns a map whose `:pool` is a new `ExecutorService`; the other keys describe it.
@@ -96,12 +104,12 @@
     :keep-alive-msecs     - how long threads above the least number wait for work (default 0)
 
   Options (second argument):
-    :n-threads            - both numbers of threads
+    :n-threads            - both numbers of threads (alias :thread)
     :n-min-threads        - least number of threads
     :n-max-threads        - largest number of threads
     :queue-type           - :array or :linked
     :queue-size           - tasks that may wait
-    :prefix               - of the threads' names
+    :prefix               - of the threads' names (alias :worker-name-prefix)
     :allow-virtual?       - whether virtual threads may be used (default true)"
   [defaults {:keys [allow-virtual?] :or {allow-virtual? true} :as options}]
   (if (and allow-virtual? (have-virtual-threads?))

@@ -75,13 +75,14 @@
     IllegalArgumentException ":port must be a number from 0 to 65535" {:port Double/NaN}
     ClassCastException ":port must be a number from 0 to 65535" {:port "80"}
     IllegalArgumentException "port out of range:1.0E300" {:port 1e300}
-    IllegalArgumentException ":n-threads" {:thread 0 :allow-virtual? false}
-    ClassCastException ":n-threads" {:thread "4" :allow-virtual? false}
+    IllegalArgumentException ":thread" {:thread 0 :allow-virtual? false}
+    ClassCastException ":thread" {:thread "4" :allow-virtual? false}
     ArithmeticException ":n-threads" {:n-threads 4294967297 :allow-virtual? false}
     ArithmeticException ":n-max-threads" {:n-max-threads 1e300 :allow-virtual? false}
     IllegalArgumentException ":queue-size" {:queue-size 0 :allow-virtual? false}
     ArithmeticException ":queue-size" {:queue-size 4294967306 :allow-virtual? false}
     ClassCastException ":prefix" {:prefix 5 :allow-virtual? false}
+    ClassCastException ":worker-name-prefix" {:worker-name-prefix :mine :allow-virtual? false}
     IllegalArgumentException ":n-threads" {:pool-opts {:n-threads -1 :allow-virtual? false}}
     ClassCastException ":pool-opts" {:pool-opts 5}
     IllegalArgumentException ":dispatch must be one of" {:dispatch nil}

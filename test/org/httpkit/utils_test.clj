@@ -46,7 +46,8 @@
   (is (instance? LinkedBlockingQueue (:queue (worker {:queue-type :linked}))))
   (testing "names that cannot work name their option"
     (are [option options] (thrown-with-msg? IllegalArgumentException (re-pattern (str option)) (worker options))
-      :n-threads {:thread 0}
+      :thread {:thread 0}
+      :n-threads {:n-threads 0}
       :n-max-threads {:n-min-threads 3 :n-max-threads 2}
       :queue-size {:queue-size 0}
       :queue-type {:queue-type :stack})))

@@ -2,8 +2,7 @@
   "Chooses the pool of a server and how many handlers may run at once."
   (:require [org.httpkit.engine.check :as check]
             [org.httpkit.engine.options :as options])
-  (:import (java.util.concurrent ExecutorService)
-           (org.httpkit PrefixThreadFactory)
+  (:import (java.util.concurrent ThreadPoolExecutor)
            (org.httpkit.engine GrowingPool)
            (org.httpkit.server Dispatcher)))
 
@@ -16,10 +15,9 @@
   "Returns a worker like `worker`, a fixed one by default sizes, whose pool grows with handlers that block.
 
   http-kit's grows only when its queue is full, so that two handlers that sleep on two cores stall every request."
-  [{:keys [n-min-threads n-max-threads queue-size ^ExecutorService pool] :as worker} {:keys [prefix worker-name-prefix]}]
+  [{:keys [n-min-threads n-max-threads queue-size ^ThreadPoolExecutor pool] :as worker}]
   (.shutdown pool)
-  (assoc worker :pool (GrowingPool. (int n-min-threads) (int n-max-threads) (int queue-size)
-                                    (PrefixThreadFactory. (or prefix worker-name-prefix "http-kit-server-worker-")))))
+  (assoc worker :pool (GrowingPool. (int n-min-threads) (int n-max-threads) (int queue-size) (.getThreadFactory pool))))
 
 (defn- worker
   "Returns `new-worker`'s for these options, with the pool that suits them."
@@ -27,7 +25,7 @@
   (let [{:keys [type] :as made} (new-worker worker-options)]
     (if (or (= type :virtual) (some #(contains? worker-options %) (conj thread-options :queue-type)))
       made
-      (grown made worker-options))))
+      (grown made))))
 
 (defn dispatcher
   "Returns the dispatcher for run-server's options.
