@@ -7,10 +7,10 @@ mod support;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use httpkit_engine::{CloseCause, Counter, Dispatch, Sent, with_exchange};
+use httpkit_engine::{CloseCause, Counter, Dispatch, Sent, ServerConfig, with_exchange};
 use support::application::head;
 use support::client::Ending;
-use support::{Fixture, PATIENCE, eventually};
+use support::{Fixture, PATIENCE, eventually, timeouts};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -19,10 +19,19 @@ fn fixture() -> (Fixture, MutexGuard<'static, ()>) {
 }
 
 fn fixture_of(dispatch: Dispatch, budget: Duration) -> (Fixture, MutexGuard<'static, ()>) {
+    fixture_with(dispatch, budget, |_| {})
+}
+
+fn fixture_with(
+    dispatch: Dispatch,
+    budget: Duration,
+    adjust: impl FnOnce(&mut ServerConfig),
+) -> (Fixture, MutexGuard<'static, ()>) {
     let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let fixture = Fixture::with(|config| {
         config.dispatch = dispatch;
         config.in_place_budget = budget;
+        adjust(config);
     });
     (fixture, turn)
 }
@@ -186,19 +195,41 @@ fn requests_lost_with_a_call_that_panics_end_their_connection() {
 
 #[test]
 fn a_client_that_leaves_during_a_slow_call_is_noticed() {
-    let (fixture, _turn) = fixture();
+    // Whatever has come behind the request, if only the empty line that some clients send.
+    for behind in ["", "\r\n", "GET /next HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        let (fixture, _turn) = fixture();
+        let mut client = fixture.connect();
+        client.send(requests(&["/block/1"]) + behind);
+        let id = fixture.app.held(1);
+        rescued(&fixture, 1);
+        assert_eq!(with_exchange(id, |exchange| exchange.start(head(200)).unwrap()), Some(Sent::Accepted));
+        assert_eq!(with_exchange(id, |exchange| exchange.watch()), Some(true));
+        assert_eq!(client.head().status, 200);
+        drop(client);
+        let log = fixture.app.wait("the notice", |log| !log.closed.is_empty());
+        assert_eq!(log.closed, [(id, CloseCause::Client)], "{behind:?}");
+        fixture.app.release(1);
+        fixture.server.drain();
+        fixture.app.wait("every connection given back", |log| log.drained == 1);
+    }
+}
+
+#[test]
+fn what_is_pipelined_behind_a_call_that_goes_on_outlasts_the_time_between_requests() {
+    let (fixture, _turn) = fixture_with(Dispatch::InPlace, Duration::from_millis(1), |config| {
+        config.timeouts = timeouts(0, 0, 0, 50);
+    });
     let mut client = fixture.connect();
-    client.send(requests(&["/block/1"]));
-    let id = fixture.app.held(1);
+    client.send(requests(&["/file-block/1", "/next"]));
+    fixture.app.held(1);
     rescued(&fixture, 1);
-    assert_eq!(with_exchange(id, |exchange| exchange.start(head(200)).unwrap()), Some(Sent::Accepted));
-    assert_eq!(client.head().status, 200);
-    drop(client);
-    let log = fixture.app.wait("the notice", |log| !log.closed.is_empty());
-    assert_eq!(log.closed, [(id, CloseCause::Client)]);
+    assert_eq!(client.response().body.len(), 1 << 20);
+    // A connection that waits for its next request no longer than this one has is closed by now.
+    let mut idle = fixture.connect();
+    assert_eq!(idle.get("/idle").status, 200);
+    assert_eq!(idle.ending(), Ending::Closed);
     fixture.app.release(1);
-    fixture.server.drain();
-    fixture.app.wait("every connection given back", |log| log.drained == 1);
+    assert_eq!(client.response().text(), "/next");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Request, Sent, Server};
+use httpkit_engine::websocket::Opcode;
+use httpkit_engine::{Application, CloseCause, Exchange, ExchangeId, Request, Sent, Server, with_exchange};
 use support::application::{App, head, spawn_flood};
 use support::child::{Serving, alone, descriptors, is_child, processor_time, requested, resident};
 use support::client::{Client, Ending};
@@ -69,6 +70,31 @@ fn r3_clients_that_do_not_read_cost_a_mebibyte_each() {
         grew_at_most(before, resident(), 40 * MIB);
         fixture.server.close();
         floods.into_iter().for_each(|flood| flood.join().unwrap());
+    });
+}
+
+#[test]
+fn r7_what_slow_clients_have_read_is_given_back() {
+    alone("r7_what_slow_clients_have_read_is_given_back", || {
+        let fixture = Fixture::with(|config| config.max_pending = 64 << 20);
+        let pending = || fixture.server.gauges()[1];
+        let (message, before) = (vec![7; MIB as usize], resident());
+        let mut clients = Vec::new();
+        for number in 1..=6 {
+            let mut client = fixture.open_websocket("/ws");
+            let id = fixture.app.held(number);
+            let waiting = pending();
+            for _ in 0..30 {
+                with_exchange(id, |exchange| exchange.send_message(Opcode::Binary, &message)).unwrap().unwrap();
+            }
+            while pending() > waiting + 4 * MIB {
+                client.take(64 * 1024);
+            }
+            clients.push(client);
+        }
+        // 4 MiB wait for each, and a buffer may be twice as long as what is in it.
+        grew_at_most(before, resident(), 6 * 2 * 4 * MIB + 16 * MIB);
+        fixture.server.close();
     });
 }
 

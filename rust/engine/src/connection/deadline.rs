@@ -104,7 +104,7 @@ impl Connection {
         } else if let Some(session) = &state.session {
             match session.ending {
                 Some(_) => Waiting::LastAnswers,
-                None if session.holds > 0 => Waiting::Unread,
+                None if session.holds > 0 || state.flags.input_held_by.is_some() => Waiting::Unread,
                 None if session.protocol.is_mid_message() && self.bounds_message(session) => Waiting::Message,
                 None => Waiting::Socket,
             }
@@ -112,8 +112,10 @@ impl Connection {
             Waiting::Body
         } else if (state.flags.read_closed || state.flags.close_seen) && state.http.is_streaming() {
             Waiting::Silent
+        } else if state.flags.input_held_by.is_some() || state.http.is_in_exchange() && !state.reads_ahead() {
+            Waiting::Unread
         } else if state.http.is_in_exchange() {
-            if state.reads_ahead() { Waiting::Application } else { Waiting::Unread }
+            Waiting::Application
         } else if state.http.is_reading_body() {
             Waiting::Body
         } else if state.http.is_mid_request() || state.exchange == 0 {

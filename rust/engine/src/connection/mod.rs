@@ -224,6 +224,7 @@ impl Connection {
             state.handover.end();
             state.waker = None;
             state.flags.corked = false;
+            self.update_deadline(&mut state, false);
         }
         self.release(state);
         taken_over.then(|| Drive::new(Arc::clone(self)))

@@ -237,6 +237,7 @@ impl Outbox {
         if self.sent >= LOW_WATER && self.sent >= self.buffered() {
             self.buffer.drain(..self.sent);
             self.sent = 0;
+            self.buffer.shrink_to(2 * self.buffer.len());
         }
     }
 

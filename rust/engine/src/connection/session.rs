@@ -161,12 +161,13 @@ impl Connection {
         match session.protocol.close(code, reason)? {
             Some(frame) => state.outbox.buffer().extend_from_slice(&frame),
             // The client broke the protocol, and hears of that.
-            None if session.is_open() => state.handover.want(true),
+            None if session.is_open() => {}
             None => return Ok(Sent::NotOpen),
         }
         session.told = true;
         session.holds = 0;
-        state.handover.want(state.flags.unread_input);
+        // What was held back is read now, or the Close that answers this one is not.
+        state.handover.want(true);
         // Also if the write finds the client gone: the caller has closed it, and nobody else hears of its end.
         self.written(guard);
         Ok(Sent::Accepted)
@@ -182,6 +183,7 @@ impl Connection {
         if let Ok(Some(frame)) = session.protocol.close(i32::from(code.0), on_wire) {
             state.outbox.buffer().extend_from_slice(&frame);
         }
+        state.handover.want(true);
         state.notices.socket_end = Some(Box::new(SocketEnd { kind, code: code.0, reason }));
     }
 

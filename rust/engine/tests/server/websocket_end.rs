@@ -35,6 +35,39 @@ fn the_clients_close_is_echoed_and_the_connection_closed() {
 }
 
 #[test]
+fn the_clients_close_is_read_although_its_messages_were_held_back() {
+    for close_by_us in [
+        |id, _: &Fixture| drop(with_exchange(id, |exchange| exchange.close_websocket(1001, ""))),
+        |_, fixture: &Fixture| {
+            fixture.server.drain();
+        },
+    ] {
+        let fixture = Fixture::new();
+        let mut client = fixture.open_websocket("/ws");
+        client.send_frame(TEXT, b"hold");
+        fixture.app.wait("the message", |log| log.messages.len() == 1);
+        fixture.settle();
+        close_by_us(fixture.app.held(1), &fixture);
+        assert_eq!(client.frame(), (CLOSE, close(1001, "")));
+        client.send_frame(CLOSE, &close(1001, ""));
+        // After the time for an answer it would be a reset.
+        assert_eq!(client.ending(), Ending::Closed);
+    }
+}
+
+#[test]
+fn a_drain_does_not_wait_for_answers_to_one_that_broke_the_protocol() {
+    let fixture = Fixture::new();
+    let mut client = fixture.open_websocket("/ws");
+    client.send([frame(TEXT, b"answer never"), frame(0xc1, b"hi")].concat());
+    fixture.app.wait("the violation", |log| log.broken == 1);
+    fixture.settle();
+    fixture.server.drain();
+    assert_eq!(client.frame(), (CLOSE, close(1002, "")));
+    assert_eq!(client.ending(), Ending::Closed);
+}
+
+#[test]
 fn a_violation_is_answered_with_its_code_and_told_with_its_text() {
     for (bytes, code, reason) in [
         (vec![0x81, 0x02, b'h', b'i'], 1002, "unmasked client to server frame"),
