@@ -6,6 +6,7 @@ use std::fs::File;
 use parking_lot::MutexGuard;
 
 use super::outbox::{Bulk, Flushed, WINDOW};
+use super::transport::Transport;
 use super::{Connection, State};
 use crate::application::CloseCause;
 use crate::exchange::{BodySource, ResponseHead, Sent};
@@ -147,15 +148,26 @@ impl Connection {
     pub(crate) fn abort_exchange(&self, number: u32) {
         let mut state = self.state.lock();
         if state.exchange == number && (state.http.is_in_exchange() || state.session.is_some()) {
-            if state.http.is_streaming() && !state.http.is_until_close() {
-                // Its framing says that something is missing, and a reset would destroy what is on its way.
-                self.flush(&mut state);
-                self.end(&mut state, CloseCause::Server);
-            } else {
+            if state.http.is_until_close() || state.session.is_some() {
                 self.abort(&mut state, CloseCause::Server);
+            } else {
+                self.end_exchange(&mut state);
             }
         }
         self.release(state);
+    }
+
+    /// Closes behind what was sent, which a reset would destroy on its way: the framing of a stream says that something is missing, and
+    /// behind earlier answers nothing looks like one to this request.
+    fn end_exchange(&self, state: &mut State) {
+        state.notices.closed = Some(CloseCause::Server);
+        state.addresses.get_or_insert_default().local = state.transport.as_ref().and_then(Transport::local_address);
+        state.http.close();
+        state.drop_body();
+        state.flags.linger_wanted = true;
+        state.flags.corked = false;
+        state.handover.want(true);
+        self.flush(state);
     }
 
     /// The exchange is over: flush, and let the connection go on.
@@ -216,7 +228,7 @@ impl Connection {
 
     pub(crate) fn local_address(&self) -> Option<Address> {
         let state = self.state.lock();
-        state.transport.as_ref().and_then(super::Transport::local_address).or_else(|| state.addresses.as_deref()?.local)
+        state.transport.as_ref().and_then(Transport::local_address).or_else(|| state.addresses.as_deref()?.local)
     }
 
     pub(crate) fn peer_address(&self) -> Address {

@@ -231,13 +231,12 @@ impl Connection {
     }
 
     /// The server ends, and with it the connection. A reset destroys what the client has not read yet: only where a clean end would make an
-    /// answer look complete, or tells of no answer.
+    /// answer look complete.
     pub(crate) fn cut(&self) {
         let mut state = self.state.lock();
         self.flush(&mut state);
-        let in_exchange = state.http.is_in_exchange();
-        let is_cut = in_exchange || !state.outbox.is_empty();
-        if in_exchange && !state.http.is_streaming() || is_cut && state.http.is_until_close() {
+        let is_cut = state.http.is_in_exchange() || !state.outbox.is_empty();
+        if is_cut && state.http.is_until_close() {
             self.abort(&mut state, CloseCause::Server);
         } else {
             self.end(&mut state, CloseCause::Server);

@@ -1,6 +1,6 @@
 //! The close after an answer (RFC 9112 section 9.6): a client that is still reading may send what nobody wants, and loses nothing.
 
-use httpkit_engine::{Counter, ResponseHead, Sent, with_exchange};
+use httpkit_engine::{CloseCause, Counter, ResponseHead, Sent, with_exchange};
 
 use crate::support::client::{Client, Ending};
 use crate::support::{Fixture, eventually};
@@ -9,6 +9,15 @@ use crate::support::{Fixture, eventually};
 fn take_until_written(fixture: &Fixture, client: &mut Client, length: usize) -> usize {
     let mut taken = 0;
     while fixture.server.stats()[Counter::BytesOut as usize] < length as u64 {
+        taken += client.take(1000).len();
+    }
+    taken
+}
+
+/// Likewise until the next request has come.
+fn take_until_asked(fixture: &Fixture, client: &mut Client) -> usize {
+    let mut taken = 0;
+    while fixture.app.held_count() == 0 {
         taken += client.take(1000).len();
     }
     taken
@@ -99,6 +108,42 @@ fn nor_does_a_drain_a_long_one_after_which_the_client_would_have_gone_on() {
     assert!(taken + rest.len() >= body.len());
     drop(client);
     fixture.app.wait("the last connection", |log| log.drained == 1);
+}
+
+#[test]
+fn nor_does_the_end_of_an_exchange_destroy_the_answers_before_it() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /big/3000000 HTTP/1.1\r\nHost: x\r\n\r\nGET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    let taken = take_until_asked(&fixture, &mut client);
+    let id = fixture.app.held(1);
+    assert_eq!(with_exchange(id, |exchange| exchange.abort()), Some(()));
+    let log = fixture.app.wait("the end", |log| !log.closed.is_empty());
+    assert_eq!(log.closed, [(id, CloseCause::Server)]);
+    let mut rest = Vec::new();
+    assert_eq!(client.rest(&mut rest), Ending::Closed);
+    assert_eq!(taken + rest.len(), 3_000_000);
+    drop(client);
+    eventually("the end of the connection", || fixture.server.gauges()[0] == 0);
+    assert_eq!(fixture.app.log().closed.len(), 1);
+}
+
+#[test]
+fn nor_of_a_stream_what_it_has_sent() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let id = fixture.app.held(1);
+    let head = ResponseHead { status: 200, headers: [], declared_length: None };
+    assert!(with_exchange(id, |exchange| exchange.start(head)).is_some_and(|sent| sent.is_ok()));
+    assert!(with_exchange(id, |exchange| exchange.send(&vec![b's'; 6_000_000], false)).is_some());
+    assert_eq!(with_exchange(id, |exchange| exchange.abort()), Some(()));
+    assert_eq!(client.head().status, 200);
+    let mut rest = Vec::new();
+    assert_eq!(client.rest(&mut rest), Ending::Closed);
+    assert_eq!(rest.iter().filter(|&&byte| byte == b's').count(), 6_000_000);
+    assert!(!rest.ends_with(b"\r\n0\r\n\r\n"));
 }
 
 #[test]
