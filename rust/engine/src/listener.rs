@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::{Listen, ServerConfig};
-use crate::connection::{Connection, Drive, Transport};
+use crate::connection::{Connection, Drive, Stop, Transport};
 use crate::remote_address::Address;
 use crate::runtime::{self, Place};
 use crate::server::ServerState;
@@ -192,7 +192,7 @@ fn begin(server: &Arc<ServerState>, mut transport: Transport, peer: Address, cou
     if server.connection_begins() {
         let connection = Connection::open(server, transport, peer, place, count);
         if server.is_draining() {
-            connection.drain();
+            connection.stop(Stop::Drain, Instant::now());
         }
         reactor.spawn(Drive::new(connection));
     }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::application::Application;
 use crate::config::{Listen, ServerConfig};
+use crate::connection::Stop;
 use crate::dispatch::{Dispatch, Route};
 use crate::http1::Method;
 use crate::listener::{self, Listener};
@@ -19,6 +20,9 @@ use crate::{registry, runtime};
 
 /// Number of gauges.
 pub const GAUGES: usize = 2;
+
+/// How long a stop waits for the locks of its connections. Those of a disk that does not answer are not waited for.
+const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 static SEED: AtomicU32 = AtomicU32::new(0);
 
@@ -120,22 +124,21 @@ impl Server {
     pub fn drain(&self) {
         self.state.draining.store(true, Ordering::SeqCst);
         self.state.listener.close();
-        for connection in self.connections() {
-            connection.drain();
-        }
+        self.stop_connections(Stop::Drain);
         self.state.check_drained();
     }
 
     /// Cuts every connection that is left. Drains first if that was not done.
     pub fn close(&self) {
         self.drain();
-        for connection in self.connections() {
-            connection.cut();
-        }
+        self.stop_connections(Stop::Cut);
     }
 
-    fn connections(&self) -> Vec<Arc<crate::connection::Connection>> {
-        registry::collect(|connection| connection.belongs_to(&self.state))
+    fn stop_connections(&self, stop: Stop) {
+        let until = Instant::now() + LOCK_WAIT;
+        for connection in registry::collect(|connection| connection.belongs_to(&self.state)) {
+            connection.stop(stop, until);
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::fs::{File, remove_file, symlink_metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -15,6 +17,9 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     identity: Identity,
 }
+
+/// How long another start may take. Programs also lock directories of theirs for good, as those below `/tmp` that are not to be cleaned.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Device and inode.
 type Identity = (u64, u64);
@@ -41,11 +46,17 @@ impl SocketFile {
 }
 
 /// Between `bind` and `listen` a socket refuses connections, as a dead one does: another start, of whatever process, waits until the
-/// file returned is closed. Without one, where the directory cannot be opened, it does not.
+/// file returned is closed. Without one, where the directory cannot be opened or somebody else keeps it locked, it does not.
 fn turn(path: &Path) -> Option<File> {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let directory = File::open(directory).ok()?;
-    flock(&directory, FlockOperation::LockExclusive).ok()?;
+    let until = Instant::now() + TURN;
+    while flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= until {
+            return None;
+        }
+        sleep(TURN / 100);
+    }
     Some(directory)
 }
 

@@ -169,7 +169,7 @@ fn a_panic_in_a_call_that_was_taken_over_gives_the_connection_back() {
         let id = fixture.app.held(usize::try_from(number).unwrap());
         rescued(&fixture, number);
         fixture.app.release(number);
-        assert_eq!(client.ending(), Ending::Reset);
+        assert_eq!(client.ending(), Ending::Closed);
         let log = fixture.app.wait("the notice", |log| log.closed.len() as u64 == number);
         assert_eq!(log.closed.last(), Some(&(id, CloseCause::Server)));
     }

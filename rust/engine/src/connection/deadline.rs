@@ -157,7 +157,9 @@ impl Connection {
 
     /// The sweeper found that the deadline has passed.
     fn expire(&self, now: u64) {
-        let mut state = self.state.lock();
+        // Whoever writes a file has the lock for as long as the disk takes: the next look comes soon, and others have deadlines too.
+        let Some(state) = self.state.try_lock() else { return };
+        let Some(mut state) = self.stop_owed(state) else { return };
         // It was set before the batch of requests of which the application may be running one.
         self.update_deadline(&mut state, false);
         if self.deadline.load(Ordering::Relaxed) <= now {
@@ -223,7 +225,8 @@ impl Connection {
 /// Looks at every connection of the process.
 pub(crate) fn sweep() {
     let now = now_millis();
-    for connection in registry::collect(|connection| connection.deadline.load(Ordering::Relaxed) <= now) {
+    for connection in registry::collect(|connection| connection.deadline.load(Ordering::Relaxed) <= now || connection.owes_stop())
+    {
         connection.expire(now);
     }
 }

@@ -14,10 +14,11 @@ mod outbox;
 mod received;
 mod requests;
 mod session;
+mod stop;
 mod transport;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -29,8 +30,9 @@ pub(crate) use self::drive::Drive;
 pub(crate) use self::handover::Handover;
 use self::outbox::{Flushed, LOW_WATER, Outbox};
 use self::session::Session;
+pub(crate) use self::stop::Stop;
 pub(crate) use self::transport::Transport;
-use crate::application::{CloseCause, ExchangeId, SocketEnd, SocketEndKind};
+use crate::application::{CloseCause, ExchangeId, SocketEnd};
 use crate::dispatch::{self, Route};
 use crate::http1::Http1;
 use crate::proxy::Proxied;
@@ -39,7 +41,6 @@ use crate::remote_address::Address;
 use crate::runtime::Place;
 use crate::server::ServerState;
 use crate::stats::Counter;
-use crate::websocket::CloseCode;
 
 /// One connection, shared by its task, the registry, and for a moment by each thread that answers on it.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     server: Arc<ServerState>,
     /// When the sweeper has to look at this connection, in milliseconds of [`crate::clock`].
     deadline: AtomicU64,
+    /// What the server's stop has asked for and could not do at once, 0 for nothing.
+    owed: AtomicU8,
     state: Mutex<State>,
 }
 
@@ -159,6 +162,7 @@ impl Connection {
                 id,
                 deadline: AtomicU64::new(waiting.deadline(&server.config.timeouts)),
                 server: Arc::clone(server),
+                owed: AtomicU8::new(0),
                 state: Mutex::new(State {
                     transport: Some(transport),
                     http: Http1::new(),
@@ -192,26 +196,6 @@ impl Connection {
         std::ptr::eq(Arc::as_ptr(&self.server), server)
     }
 
-    /// The server drains: an idle connection ends now, any other after its current exchange.
-    pub(crate) fn drain(&self) {
-        let mut state = self.state.lock();
-        if state.session.is_some() {
-            self.close_session(&mut state, SocketEndKind::Server, CloseCode::GOING_AWAY, String::new());
-            self.written(state);
-            return;
-        }
-        if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
-            state.http.close_after_exchange();
-            self.hurry_head(&state);
-        } else if !state.http.is_closed() || state.flags.lingering && state.flags.lingers_for_more {
-            self.end(&mut state, CloseCause::Server);
-        } else if state.flags.lingering {
-            self.update_deadline(&mut state, false);
-        }
-        // Else its last word is not written yet: its task ends it.
-        self.release(state);
-    }
-
     /// The call that runs in place here is slow, and perhaps a spare thread was released for it. Another task takes the connection
     /// over: its output must go on, and its end be noticed, while the call holds the task that had it.
     pub(crate) fn overdue(self: &Arc<Self>, rescued: bool) -> Option<Drive> {
@@ -228,20 +212,6 @@ impl Connection {
         }
         self.release(state);
         taken_over.then(|| Drive::new(Arc::clone(self)))
-    }
-
-    /// The server ends, and with it the connection. A reset destroys what the client has not read yet: only where a clean end would make an
-    /// answer look complete.
-    pub(crate) fn cut(&self) {
-        let mut state = self.state.lock();
-        self.flush(&mut state);
-        let is_cut = state.http.is_in_exchange() || !state.outbox.is_empty();
-        if is_cut && state.http.is_until_close() {
-            self.abort(&mut state, CloseCause::Server);
-        } else {
-            self.end(&mut state, CloseCause::Server);
-        }
-        self.release(state);
     }
 
     /// Ends the connection so that the client sees that something is missing.

@@ -144,18 +144,19 @@ impl Transport {
 
     /// Whether the peer is still there, however much of what it sent has not been read.
     pub(super) fn presence(&self) -> Presence {
-        let socket = match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
+        let (socket, gone) = match self {
+            Self::Tcp(stream) => (stream.as_fd(), GONE),
+            // Says so as soon as its peer has closed it, and keeps what that has sent.
+            Self::Unix(stream) => (stream.as_fd(), PollFlags::empty()),
         };
         let mut sockets = [PollFd::from_borrowed_fd(socket, FINISHED)];
         if poll(&mut sockets, Some(&Timespec::default())).is_err() {
             return Presence::Present;
         }
         let events = sockets[0].revents();
-        if events.intersects(GONE) {
+        if events.intersects(gone) {
             Presence::Gone
-        } else if events.intersects(FINISHED) {
+        } else if events.intersects(FINISHED | GONE) {
             Presence::Finished
         } else {
             Presence::Present

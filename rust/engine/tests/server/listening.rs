@@ -9,7 +9,7 @@ use std::sync::{Arc, Barrier};
 use httpkit_engine::{Exchange, Listen, Sent, Server, with_exchange};
 
 use crate::support::application::{App, head};
-use crate::support::client::{Client, Ending};
+use crate::support::client::{Client, Ending, frame, upgrade_request};
 use crate::support::{Fixture, PATIENCE, config};
 
 #[test]
@@ -128,6 +128,52 @@ fn a_socket_whose_server_was_killed_is_in_nobodys_way() {
     assert_eq!(status_line(&path), "HTTP/1.1 200 OK");
     fixture.server.close();
     assert!(!path.exists());
+}
+
+#[test]
+fn a_directory_that_somebody_keeps_locked_holds_up_no_start() {
+    let directory = std::env::temp_dir().join(format!("httpkit-engine-{}-locked", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let lock = std::fs::File::open(&directory).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).unwrap();
+    let (path, (started, has_started)) = (directory.join("socket"), std::sync::mpsc::channel());
+    std::thread::spawn({
+        let path = path.clone();
+        move || started.send(Fixture::with(|config| config.listen = Listen::Unix(path)))
+    });
+    let fixture = has_started.recv_timeout(PATIENCE / 2).unwrap();
+    assert_eq!(status_line(&path), "HTTP/1.1 200 OK");
+    drop(fixture);
+    std::fs::remove_dir(&directory).unwrap();
+}
+
+#[test]
+fn what_a_client_sent_before_it_closed_a_unix_socket_is_delivered() {
+    let path = socket_path("held");
+    let fixture = Fixture::with(|config| config.listen = Listen::Unix(path.clone()));
+    let upgraded = |path: &str| {
+        let mut stream = UnixStream::connect(socket_path("held")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(upgrade_request(path).as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream
+    };
+    let mut client = upgraded("/ws");
+    client.write_all(&[frame(0x81, b"hold"), frame(0x81, b"later")].concat()).unwrap();
+    let id = fixture.app.held(1);
+    fixture.app.wait("the hold", |log| log.messages.len() == 1);
+    drop(client);
+    // By then the server has looked for the client, which it does every second.
+    let mut idle = upgraded("/ws/2000");
+    idle.read_exact(&mut [0; 2]).unwrap();
+    assert_eq!(with_exchange(id, |exchange| exchange.resume()), Some(()));
+    let log = fixture.app.wait("the rest", |log| log.messages.len() == 2);
+    assert_eq!(log.messages[1].1, b"later");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod pipelining;
 mod refusals;
 mod slow_clients;
 mod streamed_bodies;
+mod stuck;
 mod unfinished;
 mod websocket;
 mod websocket_end;
