@@ -152,7 +152,8 @@
   `:local-port` and `:server`. With `:legacy-return-value? false` returns the `HttpServer`, for `server-port`,
   `server-status`, `server-stop!` and `server-join`.
 
-  A wrong option is an exception before anything is started, a port in use a `java.net.BindException`.
+  A wrong option is an exception before anything is started, a port in use a `java.net.BindException`. A name that is no
+  option is ignored, as http-kit does: the address is :ip, not :host.
 
   Address:
     :ip                         - host name or address (default \"0.0.0.0\": every IPv4 and IPv6 address)
@@ -202,17 +203,20 @@
 
   Headers:
     :server-header              - value of the Server header, nil for none (default \"http-kit\")
-    :legacy-content-length?     - whether the length in an answer to HEAD is always computed from its body (default true)
+    :legacy-content-length?     - whether the length in an answer to HEAD is always computed from its body, where the body is not
+                                  streamed (default true)
 
   Client address:
-    :trusted-proxies            - networks (\"10.0.0.0/8\") whose X-Forwarded-For is believed (default none)
+    :trusted-proxies            - networks (\"10.0.0.0/8\") whose X-Forwarded-For is believed; one is enough to switch the
+                                  next option off, [] is not (default none)
     :legacy-unsafe-remote-addr? - whether anybody's X-Forwarded-For is believed, as in http-kit (default true)
     :proxy-protocol             - :disable, :enable or :optional: PROXY protocol, version 1 (default :disable)
 
   Logging:
     :error-logger, :warn-logger - functions of a message and a Throwable (default: print to standard error)
     :event-logger               - function of an event's name (default: none)
-    :event-names                - map from http-kit's event names, Strings, to other names
+    :event-names                - map from field names of org.httpkit.logger.EventNames, such as \"serverStatus413\", to other
+                                  names for those events
 
   Return value:
     :legacy-return-value?       - see above (default true)"

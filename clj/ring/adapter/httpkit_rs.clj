@@ -14,8 +14,8 @@
 
   The server has the methods `stop` (with milliseconds running requests may still take, default 100), `start` after a stop,
   `join`, `isRunning`, `isStarted`, `isStopped`, `getPort` (the bound one; -1 for a Unix socket), `getURI`, and is a
-  java.io.Closeable. A wrong option is an IllegalArgumentException before anything is started, a port in use a
-  java.net.BindException.
+  java.io.Closeable. A wrong option is an exception that names it before anything is started (a ClassCastException,
+  NullPointerException, ArithmeticException or IllegalArgumentException), a port in use a java.net.BindException.
 
   Address:
     :port                  - port to listen on, 0 for any free one (default 80)
@@ -29,7 +29,8 @@
     :async-timeout-handler - asynchronous handler of requests that have taken longer (default: they are answered 500)
     :max-threads           - handlers that run at once (default: see run-server; given any of these three, 50)
     :min-threads           - at most :max-threads; threads are started as they are needed
-    :max-queued-requests   - requests that may wait for a thread; others are answered 503 (default 20480)
+    :max-queued-requests   - requests that may wait for a thread; others are answered 503; less than 8 means 8 (default
+                             20480)
     :thread-pool           - java.util.concurrent.Executor for every handler; an ExecutorService is shut down with the server
     :join?                 - whether to wait until the server has been stopped (default true)
     :daemon?               - whether the JVM may end while the server runs (default false)
