@@ -12,9 +12,9 @@
   "13")
 
 (defn- tokens
-  "Returns the parts of a comma-separated header."
+  "Returns the parts of a comma-separated header, none if it is missing."
   [request header]
-  (map string/trim (string/split (get-in request [:headers header] "") #",")))
+  (remove string/blank? (map string/trim (string/split (get-in request [:headers header] "") #","))))
 
 (defn upgrade?
   "Returns true for a request that goes to the handshake handler, and never to the Ring handler: those Jetty takes for an

@@ -90,7 +90,12 @@
     (let [log (atom [])]
       (raw/with-server [port (answering {:ws-handlers {} :headers {"Sec-WebSocket-Protocol" "mqtt"}}) (raw/quiet log)]
         (is (= 500 (:status (upgrade port))))
-        (is (= [["GET /" IllegalArgumentException]] (map (juxt first (comp class second)) @log)))))))
+        (is (= [["GET /" IllegalArgumentException]] (map (juxt first (comp class second)) @log)))
+        (testing "and the error tells which it did offer"
+          (is (= 500 (:status (upgrade port :headers {"Sec-WebSocket-Protocol" "soap, chat"}))))
+          (is (= ["Sec-WebSocket-Protocol must be one the client offered, (), got (\"mqtt\")"
+                  "Sec-WebSocket-Protocol must be one the client offered, (\"chat\" \"soap\"), got (\"mqtt\")"]
+                 (map (comp ex-message second) @log))))))))
 
 (deftest who-gets-which-request
   (let [queue (client/events)
