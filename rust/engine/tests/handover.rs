@@ -287,6 +287,19 @@ fn a_pool_that_keeps_the_callers_thread_holds_nobody_up() {
 }
 
 #[test]
+fn news_of_an_end_that_keep_their_thread_hold_nobody_up() {
+    let (fixture, _turn) = fixture();
+    // One on each reactor.
+    let mut clients: Vec<_> = (0..cores()).map(|_| fixture.open_websocket("/ws")).collect();
+    let mut others: Vec<_> = (0..2 * cores()).map(|_| fixture.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send_frame(0x88, b"\x03\xe8block"));
+    fixture.app.wait("the ends", |log| log.ends.len() == cores());
+    others.iter_mut().for_each(|client| assert_eq!(client.get("/a").status, 200));
+    fixture.app.release(1);
+    clients.iter_mut().for_each(|client| assert_eq!(client.frame().0, 0x88));
+}
+
+#[test]
 fn more_slow_calls_than_threads_hold_up_nobody_else() {
     let (fixture, _turn) = fixture();
     hold(&fixture, "/block", cores() + 3, |_| {});

@@ -33,7 +33,7 @@ use self::session::Session;
 pub(crate) use self::stop::Stop;
 pub(crate) use self::transport::Transport;
 use crate::application::{CloseCause, ExchangeId, SocketEnd};
-use crate::dispatch::{self, Route};
+use crate::dispatch::{self, Call, Route};
 use crate::http1::Http1;
 use crate::proxy::Proxied;
 use crate::registry;
@@ -242,6 +242,11 @@ impl Connection {
         state.notices.ended = true;
     }
 
+    /// See [`Dispatcher::watch`](dispatch::Dispatcher::watch).
+    fn under_watch(&self) -> Option<Call<'_>> {
+        dispatch::get().watch(self.server.config.in_place_budget, &self.server.stats)
+    }
+
     /// Writes what the socket takes; a failed write ends the connection.
     fn flush(&self, state: &mut State) -> Flushed {
         let Some(transport) = &state.transport else {
@@ -250,8 +255,7 @@ impl Connection {
         if state.outbox.is_empty() {
             return Flushed::All;
         }
-        let config = &self.server.config;
-        let _watch = state.outbox.has_file().then(|| dispatch::get().watch(config.in_place_budget, &self.server.stats));
+        let _watch = state.outbox.has_file().then(|| self.under_watch());
         match state.outbox.write(transport) {
             Ok(flushed) => {
                 self.wrote(state);
@@ -283,6 +287,8 @@ impl Connection {
         let received = state.received_change();
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
         let messages = state.messages;
+        // The application's pool may run what it does not take on the caller's thread.
+        let is_news = notices.closed.is_some() || notices.socket_end.is_some() || notices.writable || notices.readable;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
         drop(state);
         if let Some(waker) = waker {
@@ -297,6 +303,7 @@ impl Connection {
         if written > 0 {
             self.server.stats.add(Counter::BytesOut, written);
         }
+        let _watch = is_news.then(|| self.under_watch());
         if let Some(status) = notices.rejected {
             self.server.stats.add(Counter::Rejected, 1);
             self.server.application.rejected(status);

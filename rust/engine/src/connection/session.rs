@@ -210,7 +210,10 @@ impl Connection {
         if !session.told {
             let end = SocketEnd { kind: kind(&closed), code: closed.code.0, reason: closed.reason };
             let (id, messages) = (ExchangeId { connection: self.id, exchange: state.exchange }, state.messages);
-            MutexGuard::unlocked(state, || self.server.application.websocket_closed(id, &end, messages));
+            MutexGuard::unlocked(state, || {
+                let _watch = self.under_watch();
+                self.server.application.websocket_closed(id, &end, messages);
+            });
         }
         if let Some(reply) = closed.reply {
             state.outbox.buffer().extend_from_slice(&reply);
