@@ -51,6 +51,21 @@
           (websocket/send-close socket 1000 "")
           (is (= [1000 ""] (websocket/read-close socket))))))))
 
+(deftest listeners-that-want-no-messages
+  (testing "as those that only send, or only turn a client away: Ring's map needs none of its keys"
+    (doseq [listener [{:on-open (fn [socket] (ws/send socket "tick"))}
+                      {:on-open (fn [socket] (ws/send socket "tick")) :on-message nil}
+                      (reify protocols/Listener
+                        (on-open [_ socket] (ws/send socket "tick")))]]
+      (with-listeners [port listener]
+        (websocket/with-socket [socket port]
+          (is (= "tick" (websocket/read-text socket)))
+          (websocket/send-text socket "nobody listens")
+          (websocket/send-frame socket :ping "data")
+          (is (= [:pong "data"] ((juxt :type :text) (websocket/read-frame socket))))
+          (websocket/send-close socket 1000 "")
+          (is (= [1000 ""] (websocket/read-close socket))))))))
+
 (deftest order
   (testing "on-open runs on the handler's thread, before every message, however early; on-close comes last"
     (doseq [entry (keys websockets/entries), dispatch raw/dispatches]

@@ -50,7 +50,7 @@
 (defn callbacks
   "Returns the callbacks the listener has, by key, as functions of a socket and what they are told.
 
-  Throws IllegalArgumentException if it is no listener, or cannot hear messages."
+  Throws IllegalArgumentException if it is no listener, or has no callback at all."
   [listener]
   (let [found (if (by-keys? listener)
                 (into {} (filter val) (select-keys listener callback-keys))
@@ -61,12 +61,13 @@
                                   ([socket data] (method listener socket data))
                                   ([socket code reason] (method listener socket code reason)))])))]
     (cond
-      (and (empty? found) (not (map? listener)))
+      (seq found)
+      found
+
+      (map? listener)
+      (throw (IllegalArgumentException. "The WebSocket listener has no callback"))
+
+      :else
       (throw (IllegalArgumentException.
               (str ":ring.websocket/listener must be a map of callbacks or satisfy ring.websocket.protocols/Listener, got "
-                   (pr-str (class listener)))))
-
-      (nil? (:on-message found))
-      (throw (IllegalArgumentException. "The WebSocket listener has no on-message"))
-
-      :else found)))
+                   (pr-str (class listener))))))))

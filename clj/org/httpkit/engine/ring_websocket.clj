@@ -110,8 +110,8 @@
     (or (nil? max-binary) (<= (alength ^bytes data) (long max-binary)))))
 
 (defn- receiver
-  "Returns the function of each message, a String or byte[]."
-  [{:keys [on-message on-error]} limits ^Socket socket]
+  "Returns the function of each message, a String or byte[]. A listener that leaves on-message out wants none."
+  [{:keys [on-message on-error] :or {on-message (fn [_ _])}} limits ^Socket socket]
   (let [receive (fn [data]
                   (on-message socket (if (bytes? data) (ByteBuffer/wrap data) data)))]
     (if (:differ? limits)
