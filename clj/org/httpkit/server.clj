@@ -84,8 +84,8 @@
   "Returns what the engine serves."
   ^RingApplication [handler opts dispatcher telemetry]
   (RingApplication. handler (options/ring-async? opts) dispatcher telemetry
-                    (boolean (get opts :legacy-content-length? true))
-                    (boolean (:expose-errors? opts))
+                    (check/switch :legacy-content-length? (get opts :legacy-content-length? true))
+                    (check/switch :expose-errors? (:expose-errors? opts))
                     (ring/body-writer)
                     (ring/web-socket-response opts)
                     (options/slow-client opts)

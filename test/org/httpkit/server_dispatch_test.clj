@@ -52,6 +52,34 @@
             (raw/read-response connection))))
       (is (= #{(.getContextClassLoader (Thread/currentThread))} @seen)))))
 
+(deftest threads-of-a-pool-inherit-nothing
+  (testing "of what a handler has left on the engine's thread that asks for them"
+    (let [tenant (InheritableThreadLocal.)
+          thread #(Thread/currentThread)
+          everywhere (fn [port]
+                       ;; Connections go to the reactors in turn.
+                       (dotimes [_ (* 2 (.availableProcessors (Runtime/getRuntime)))]
+                         (raw/fetch port "GET" "/")))
+          leaving (fn [value priority]
+                    (fn [_]
+                      (.set tenant value)
+                      (.setPriority ^Thread (thread) (int priority))
+                      {}))]
+      (raw/with-server [port (leaving "another's" Thread/MIN_PRIORITY) {:dispatch :in-place}]
+        (everywhere port))
+      (try
+        (doseq [virtual? [true false]]
+          (let [seen (atom #{})]
+            (raw/with-server [port (fn [_]
+                                     (swap! seen conj [(.get tenant) (.getPriority ^Thread (thread))])
+                                     {})
+                              {:dispatch :pool :allow-virtual? virtual?}]
+              (everywhere port))
+            (is (= #{[nil Thread/NORM_PRIORITY]} @seen))))
+        (finally
+          (raw/with-server [port (leaving nil Thread/NORM_PRIORITY) {:dispatch :in-place}]
+            (everywhere port)))))))
+
 (deftest a-pool-keeps-the-engine-free
   (testing "more blocked handlers than processors, and another server answers"
     (let [gate (CountDownLatch. 1)

@@ -44,7 +44,6 @@
     ClassCastException ":max-pending" {:max-pending "1"}
     ArithmeticException ":max-pending" {:max-pending 3000000000}
     IllegalArgumentException ":slow-client must be one of :close, :block, :drop" {:slow-client :wait}
-    IllegalArgumentException ":slow-client" {:slow-client nil}
     IllegalArgumentException ":ws-ping-interval" {:ws-ping-interval -1}
     ClassCastException ":ws-ping-interval" {:ws-ping-interval "30 s"}
     NullPointerException ":max-line" {:max-line nil}
@@ -85,11 +84,13 @@
     ClassCastException ":worker-name-prefix" {:worker-name-prefix :mine :allow-virtual? false}
     IllegalArgumentException ":n-threads" {:pool-opts {:n-threads -1 :allow-virtual? false}}
     ClassCastException ":pool-opts" {:pool-opts 5}
-    IllegalArgumentException ":dispatch must be one of" {:dispatch nil}
     ClassCastException ":max-connections must be a number" {:max-connections false}
     ClassCastException ":ring-async? must be true, false or nil" {:ring-async? "yes"}
     ClassCastException ":ring-async?" {:ring-async? 1}
     ClassCastException ":ring-async?" {:ring-async? :true}
+    ClassCastException ":expose-errors?" {:expose-errors? "false"}
+    ClassCastException ":legacy-content-length?" {:legacy-content-length? "false"}
+    ClassCastException ":legacy-unsafe-remote-addr?" {:legacy-unsafe-remote-addr? "false"}
     IllegalArgumentException ":address-finder must be a function" {:address-finder 5}
     IllegalArgumentException ":channel-factory must be a function" {:channel-factory 5}
     IllegalArgumentException ":error-logger must be a function" {:error-logger "log"}
@@ -122,6 +123,9 @@
     {:port (short 0)}
     {:ip "localhost"}
     {:server-header ""}
+    {:server-header "a\tb"}
+    {:dispatch nil :slow-client nil}
+    {:worker-pool false}
     {:max-pending nil :ws-ping-interval nil :slow-client :block}
     {:max-pending-total nil}
     {:max-pending-total 5000000000}

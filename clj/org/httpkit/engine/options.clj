@@ -26,10 +26,17 @@
   ^long [options option default minimum]
   (check/whole option (get options option default) [minimum Integer/MAX_VALUE]))
 
+(defn- own
+  "Returns the options without one that http-kit does not have, if it is nil: that means the default, too."
+  [options option]
+  (if (nil? (get options option))
+    (dissoc options option)
+    options))
+
 (defn own-integer
-  "As `integer`, for the options that http-kit does not have: nil means the default, too."
+  "As `integer`, for the options that http-kit does not have."
   ^long [options option default minimum]
-  (integer (if (nil? (get options option)) {} options) option default minimum))
+  (integer (own options option) option default minimum))
 
 (defn- optional
   "Returns the option, at most `maximum`; nil and 0 both mean that there is none."
@@ -90,7 +97,7 @@
 (defn worker-pool
   "Returns the user's pool, or nil if there is none."
   ^ExecutorService [options]
-  (let [pool (force (:worker-pool options))]
+  (let [pool (or (force (:worker-pool options)) nil)]
     (if (or (nil? pool) (instance? ExecutorService pool))
       pool
       (check/wrong-class :worker-pool "a java.util.concurrent.ExecutorService, or a delay of one" pool))))
@@ -99,9 +106,10 @@
   "Returns the mode of `Configuration`. A pool of the user's own is meant to run every handler."
   ^long [options]
   (let [default (if (:worker-pool options) :pool :adaptive)]
-    (long (choice options :dispatch default {:pool Configuration/DISPATCH_POOL
-                                             :in-place Configuration/DISPATCH_IN_PLACE
-                                             :adaptive Configuration/DISPATCH_ADAPTIVE}))))
+    (long (choice (own options :dispatch) :dispatch default
+                  {:pool Configuration/DISPATCH_POOL
+                   :in-place Configuration/DISPATCH_IN_PLACE
+                   :adaptive Configuration/DISPATCH_ADAPTIVE}))))
 
 (defn in-place-budget
   "Returns how long a handler may run in place before its route counts as slow, in microseconds."
@@ -111,7 +119,8 @@
 (defn slow-client
   "Returns what `send!` does when a client takes too little."
   ^SlowClient [options]
-  (choice options :slow-client :close {:close SlowClient/CLOSE :block SlowClient/BLOCK :drop SlowClient/DROP}))
+  (choice (own options :slow-client) :slow-client :close
+          {:close SlowClient/CLOSE :block SlowClient/BLOCK :drop SlowClient/DROP}))
 
 (def ^:private most-trusted-proxies
   "As many as their count in the configuration block has room for."
@@ -190,7 +199,7 @@
                  (int (optional options :write-timeout 60000))
                  (int (optional options :keep-alive-timeout 75000)))
       (.clientAddress (int (choice options :proxy-protocol :disable {:disable 0 :enable 1 :optional 2}))
-                      (boolean (get options :legacy-unsafe-remote-addr? true))
+                      (check/switch :legacy-unsafe-remote-addr? (get options :legacy-unsafe-remote-addr? true))
                       (trusted-proxies options))
       (.channels (int max-ws)
                  (int (optional options :max-pending 67108864))

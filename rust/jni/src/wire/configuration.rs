@@ -116,7 +116,7 @@ fn server_header(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, Malformed> 
         return Ok(None);
     }
     let text = reader.bytes(usize::from(length))?;
-    if text.iter().any(u8::is_ascii_control) {
+    if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(Malformed("Invalid character in HTTP header value"));
     }
     Ok(Some(text.to_vec()))
