@@ -117,6 +117,82 @@
               (is (= "The stream is closed" (raw/await-value refused)))
               (finally (stop)))))))))
 
+(def ^:private window
+  "Of `outbox.rs`: with more that waits for the client a writer has to wait as well."
+  262144)
+
+(defn- fill
+  "Writes until the window is full, or it seems that the client takes everything. Returns the number of bytes."
+  ^long [^OutputStream stream stats]
+  (loop [written 0]
+    (if (or (< (long window) (long (:bytes-pending (stats)))) (< 30000000 written))
+      written
+      (do (.write stream (byte-array 60000))
+          (.flush stream)
+          (recur (+ written 60000))))))
+
+(defn- waits-or-ended? [^Thread thread]
+  (contains? #{Thread$State/WAITING Thread$State/TERMINATED} (.getState thread)))
+
+(defn- flushing
+  "Has a thread flush the stream; returns the thread once it waits for that."
+  ^Thread [^OutputStream stream]
+  (let [thread (doto (Thread. #(.flush stream)) (.start))]
+    (raw/await-true #(waits-or-ended? thread))
+    thread))
+
+(defn- ends? [^Thread thread]
+  (.join thread (long raw/patience-millis))
+  (not (.isAlive thread)))
+
+(deftest a-close-waits-for-a-slow-client
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (doseq [leaves? [false true]]
+        (testing (if leaves? "that leaves" "that goes on")
+          (let [[figures writer ended flusher] (repeatedly promise)
+                body #(Own. (fn [_ ^OutputStream stream]
+                              (let [written (fill stream @figures)]
+                                (write stream "rest")
+                                (deliver flusher (flushing stream))
+                                (deliver writer (Thread/currentThread))
+                                (deliver ended (try
+                                                 (.close stream)
+                                                 (+ 4 written)
+                                                 (catch IOException e (ex-message e)))))))]
+            (raw/with-stats [port stats (fn [_] {:status 200 :body (body)}) (raw/quiet)]
+              (deliver figures stats)
+              (raw/with-connection [connection port :receive-buffer 4096]
+                (raw/write connection (raw/request "GET" "/"))
+                (raw/await-value writer)
+                (is (raw/await-true #(or (realized? ended) (waits-or-ended? @writer))))
+                (when-not leaves?
+                  (is (= (alength ^bytes (:bytes (raw/read-response connection))) (raw/await-value ended)))))
+              (is (not= :timeout (raw/await-value ended)))
+              (is (ends? @flusher) "a flush that waited leaves the rest to the close"))
+            (when leaves?
+              (is (= "The client has gone" @ended)))))))))
+
+(deftest bytes-that-two-threads-flush-count-once
+  (with-ring-or-skip
+    (with-extension [Own write-own]
+      (let [total 40000000
+            log (atom [])
+            [figures flushers] (repeatedly promise)
+            body #(Own. (fn [_ ^OutputStream stream]
+                          (let [written (fill stream @figures)]
+                            (write stream "rest")
+                            (deliver flushers (vec (repeatedly 2 (fn [] (flushing stream)))))
+                            (run! ends? @flushers)
+                            (.write stream (byte-array (- (long total) written 4))))))]
+        (raw/with-stats [port stats (fn [_] {:status 200 :headers {"Content-Length" (str total)} :body (body)}) (raw/quiet log)]
+          (deliver figures stats)
+          (raw/with-connection [connection port :receive-buffer 4096]
+            (raw/write connection (raw/request "GET" "/"))
+            (raw/await-value flushers)
+            (is (= total (alength ^bytes (:bytes (raw/read-response connection)))))))
+        (is (= [] @log))))))
+
 (deftest a-flush-sends-the-head
   (with-ring-or-skip
     (with-extension [Own write-own]

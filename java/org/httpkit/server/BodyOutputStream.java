@@ -48,13 +48,12 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
     @Override
     public synchronized void write(byte[] bytes, int offset, int length) throws IOException {
         Objects.checkFromIndexSize(offset, length, bytes.length);
-        if (ended) {
-            throw new IOException("The stream is closed");
-        }
+        checkOpen();
         int at = offset;
         while (at < offset + length) {
             if (count == Scratch.SIZE) {
                 send(false);
+                checkOpen();
             }
             int part = Math.min(offset + length - at, Scratch.SIZE - count);
             if (count + part > piece.length) {
@@ -79,11 +78,16 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
         if (ended) {
             return;
         }
-        ended = true;
-        application.unregister(channel, this);
+        end();
         if (started) {
-            send(true);
+            try {
+                send(true);
+            } finally {
+                // Not before: to send may mean to wait for the engine's word.
+                application.unregister(channel, this);
+            }
         } else {
+            application.unregister(channel, this);
             Native.respondBytes(channel.connection(), channel.exchange(), head, head.length, piece, 0, count);
         }
     }
@@ -98,7 +102,7 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
         if (ended) {
             return false;
         }
-        ended = true;
+        end();
         application.unregister(channel, this);
         return !started;
     }
@@ -120,13 +124,29 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
         notifyAll();
     }
 
+    private void checkOpen() throws IOException {
+        if (ended) {
+            throw new IOException("The stream is closed");
+        }
+    }
+
+    /** Takes nothing more. Threads that wait with what they have leave it to the one that closes. */
+    private void end() {
+        ended = true;
+        notifyAll();
+    }
+
     private void send(boolean finish) throws IOException {
-        moved += count;
+        awaitRoom(finish);
+        // Not before: while a thread waits another may send what there is, or close.
+        if (started && !finish && (ended || count == 0)) {
+            return;
+        }
         try {
-            StreamPump.checkLength(declared, moved, finish);
+            StreamPump.checkLength(declared, moved + count, finish);
         } catch (IOException mismatch) {
             if (started) {
-                ended = true;
+                end();
                 application.unregister(channel, this);
                 cut();
             }
@@ -139,7 +159,19 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
                 return;
             }
         }
-        while (!resumed && !lost) {
+        resumed = false;
+        int sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, finish);
+        if (sent == Native.NOT_OPEN) {
+            lost = true;
+            throw new IOException("The client has gone");
+        }
+        moved += count;
+        count = 0;
+        resumed |= sent == Native.ACCEPTED;
+    }
+
+    private void awaitRoom(boolean finish) throws IOException {
+        while (!resumed && !lost && (finish || !ended)) {
             try {
                 wait();
             } catch (InterruptedException e) {
@@ -147,13 +179,5 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
                 throw new InterruptedIOException("Interrupted while the client takes no more");
             }
         }
-        resumed = false;
-        int sent = Native.send(channel.connection(), channel.exchange(), piece, 0, count, finish);
-        if (sent == Native.NOT_OPEN) {
-            lost = true;
-            throw new IOException("The client has gone");
-        }
-        count = 0;
-        resumed |= sent == Native.ACCEPTED;
     }
 }
