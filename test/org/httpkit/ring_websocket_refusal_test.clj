@@ -5,6 +5,7 @@
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as websocket]
+            [org.httpkit.engine.ring-websocket :as ring-websocket]
             [org.httpkit.server :as server]
             [ring.websocket :as ws]
             [ring.websocket.protocols :as protocols]
@@ -92,6 +93,16 @@
                                      [:a {"Sec-WebSocket-Protocol" "a"} ":a is none the client offers: \"a\""]]]
       (is (= [#{[500 "Internal Server Error"]} #{["GET /path" (str ":ring.websocket/protocol " text) 1]}]
              (refusals {::ws/listener listener ::ws/protocol protocol} :headers headers))))))
+
+(deftest offered-subprotocols
+  (testing "each without the blanks around it"
+    (is (= ["a" "b c" "d" "e"] (#'ring-websocket/offered-protocols {:headers {"sec-websocket-protocol" " a,b c \t ,\td ,e\t"}}))))
+  (testing "are not looked at unless the listener chooses one"
+    (let [request (reify clojure.lang.ILookup
+                    (valAt [_ key] (throw (IllegalStateException. (str key))))
+                    (valAt [_ key _] (throw (IllegalStateException. (str key)))))]
+      (is (nil? (#'ring-websocket/check-protocol nil request)))
+      (is (thrown? IllegalStateException (#'ring-websocket/check-protocol "a" request))))))
 
 (deftest limits-of-the-adapter
   (let [events (websocket/events)

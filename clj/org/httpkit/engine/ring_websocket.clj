@@ -61,16 +61,17 @@
 (defn- offered-protocols
   "Returns the subprotocols the client offers."
   [request]
-  (some-> (get-in request [:headers "sec-websocket-protocol"])
-          string/trim
-          (string/split #"\s*,\s*")))
+  ;; Not by a pattern with the blanks around the comma: where there is none, that takes the square of their number.
+  (map string/trim (some-> (get-in request [:headers "sec-websocket-protocol"])
+                           (string/split #","))))
 
 (defn- check-protocol [protocol request]
-  (let [offered (offered-protocols request)]
-    (when-not (or (nil? protocol) (some #{protocol} offered))
-      (throw (IllegalArgumentException.
-              (str ":ring.websocket/protocol " (pr-str protocol) " is none the client offers: "
-                   (if (seq offered) (string/join ", " (map pr-str offered)) "it offers none")))))))
+  (when (some? protocol)
+    (let [offered (offered-protocols request)]
+      (when-not (some #{protocol} offered)
+        (throw (IllegalArgumentException.
+                (str ":ring.websocket/protocol " (pr-str protocol) " is none the client offers: "
+                     (if (seq offered) (string/join ", " (map pr-str offered)) "it offers none"))))))))
 
 (defn- check-alone [response]
   (when (instance? AsyncChannel (:body response))
