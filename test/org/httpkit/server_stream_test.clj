@@ -4,6 +4,7 @@
             [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw])
   (:import (java.io IOException InputStream)
+           (java.lang.ref WeakReference)
            (java.util Arrays)
            (java.util.concurrent CountDownLatch)))
 
@@ -97,6 +98,36 @@
       (let [large (string/join (repeat 200000 "x"))]
         (raw/with-servers [port (fn [_] {:body [large "y" large]}) {}]
           (is (= (str large "y" large) (:body (raw/fetch port "GET" "/")))))))))
+
+(deftest a-sequence-is-not-held
+  (doseq [dispatch raw/dispatches]
+    (testing dispatch
+      (let [first-element (promise)
+            figures (promise)
+            sent (promise)
+            gate (CountDownLatch. 1)
+            size 30000
+            times 100
+            piece (string/join (repeat size "x"))
+            ;; Made when the client has what was before: a stream that waits for its client leaves the thread anyway.
+            made (fn [n]
+                   (when (= n times)
+                     (deliver sent true)
+                     (raw/await-latch gate))
+                   (raw/await-true #(zero? (long (:bytes-pending (@figures)))))
+                   (str piece))
+            elements #(let [element (Object.)]
+                        (deliver first-element (WeakReference. element))
+                        (cons element (map made (iterate inc 0))))]
+        (raw/with-stats [port stats (fn [_] {:body (elements)}) (assoc (raw/quiet) :dispatch dispatch)]
+          (deliver figures stats)
+          (raw/with-connection [connection port]
+            (raw/write connection (raw/request "GET" "/"))
+            (.readNBytes ^InputStream (:in connection) (- (* (long size) (long times)) 100000))
+            (raw/await-value sent)
+            (is (raw/await-true #(do (System/gc) (nil? (.get ^WeakReference @first-element))))
+                "the first element is garbage while the others are made"))
+          (.countDown gate))))))
 
 (deftest a-slow-client-holds-the-stream-back
   (let [total (* 64 mebibyte)]

@@ -219,7 +219,9 @@ final class AnswerSender {
             }
             return claiming(channel, claimed, () -> {
                 StreamPump pump = new StreamPump(application, channel, source, isKnown ? length : ResponseWriter.NO_LENGTH);
-                pump.start(finished(writer), writer.length(), piece, count, worker != null);
+                // A pool thread could move all of it, but the frames below hold the beginning of a sequence.
+                boolean brief = worker != null || source instanceof SeqSource;
+                pump.start(finished(writer), writer.length(), piece, count, brief);
                 return Native.ACCEPTED;
             });
         } finally {
