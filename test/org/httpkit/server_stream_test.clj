@@ -2,11 +2,13 @@
   "Bodies of unknown length: sent as the client takes them, closed whatever happens, cut when they fail."
   (:require [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]
-            [httpkit-rs.raw :as raw])
+            [httpkit-rs.hidden :as hidden]
+            [httpkit-rs.raw :as raw]
+            [org.httpkit.server :as server])
   (:import (java.io IOException InputStream)
            (java.lang.ref WeakReference)
            (java.util Arrays)
-           (java.util.concurrent CountDownLatch)))
+           (java.util.concurrent CountDownLatch LinkedBlockingQueue ThreadPoolExecutor TimeUnit)))
 
 (def ^:private mebibyte 1048576)
 
@@ -186,6 +188,42 @@
               (is (= "GET /s" message))
               (is (= "broken" (ex-message exception))))
             (is (= 1 (count @log)))))))))
+
+(defn- pool
+  "Returns a pool that fails to take a task while `broken?` holds true."
+  [broken?]
+  (proxy [ThreadPoolExecutor] [2 2 1 TimeUnit/SECONDS (LinkedBlockingQueue.)]
+    (execute [task]
+      (if @broken?
+        (throw (Error. "broken"))
+        (let [^ThreadPoolExecutor this this]
+          (proxy-super execute task))))))
+
+(deftest a-stream-that-nobody-can-run-any-more
+  (doseq [leaves? [false true]]
+    (testing (if leaves? "is closed when its client leaves" "is cut, and closed, when its client goes on")
+      (let [broken? (atom false)
+            log (atom [])
+            closed (CountDownLatch. 1)
+            total (* 64 mebibyte)
+            running (server/run-server (fn [_] {:body (stream total :closed closed)})
+                                       (merge (raw/quiet log)
+                                              {:port 0 :ip "127.0.0.1" :legacy-return-value? false :worker-pool (pool broken?)
+                                               :dispatch :pool}))]
+        (hidden/replace! (hidden/value running "application" "overflow") "threads" (pool broken?))
+        (try
+          (raw/with-connection [connection (server/server-port running) :receive-buffer 8192]
+            (raw/write connection (raw/request "GET" "/s"))
+            (raw/read-head connection)
+            (is (raw/await-true #(< 262144 (long (:bytes-pending (server/server-stats running))))))
+            (reset! broken? true)
+            (when-not leaves?
+              (is (> (long total) (count (raw/read-rest connection))))))
+          (is (raw/await-latch closed))
+          (is (= [["GET /s" "broken"]] (map (juxt first (comp ex-message second)) @log)))
+          (finally
+            (reset! broken? false)
+            @(server/server-stop! running {:timeout 0})))))))
 
 (deftest a-client-that-leaves-wakes-a-waiting-stream
   (let [gate (CountDownLatch. 1)

@@ -71,7 +71,13 @@ final class StreamPump implements ExchangeListener, ServerTask {
 
     @Override
     public void run() {
-        byte[] piece = Scratch.take();
+        byte[] piece;
+        try {
+            piece = Scratch.take();
+        } catch (Throwable noMemory) {
+            fail(noMemory);
+            return;
+        }
         try {
             pump(piece, Integer.MAX_VALUE);
         } finally {
@@ -82,7 +88,7 @@ final class StreamPump implements ExchangeListener, ServerTask {
     @Override
     public void writable() {
         if (state.compareAndSet(State.PARKED, State.RUNNING)) {
-            application.execute(this);
+            execute(this);
         } else {
             state.compareAndSet(State.RUNNING, State.RESUMED);
         }
@@ -91,7 +97,16 @@ final class StreamPump implements ExchangeListener, ServerTask {
     @Override
     public void closed(int cause) {
         // Closing is user code. It also wakes a thread that waits in read for a body nobody wants any more.
-        application.execute(this::end);
+        execute(this::end);
+    }
+
+    /** What nobody can run fails the answer: no later news would come to go on. */
+    private void execute(ServerTask task) {
+        try {
+            application.execute(task);
+        } catch (Throwable failure) {
+            fail(failure);
+        }
     }
 
     private void pump(byte[] piece, int pieces) {
@@ -139,6 +154,8 @@ final class StreamPump implements ExchangeListener, ServerTask {
             try {
                 application.telemetry().error(channel.requestLine(), failure);
             } finally {
+                // First, so that the end it makes is no news for this pump.
+                application.unregister(channel, this);
                 Native.abort(channel.connection(), channel.exchange());
                 end();
             }
