@@ -2,6 +2,7 @@
   "Messages on their way to callbacks: whole, in order, one at a time, on which threads, and what becomes of failures."
   (:require [clojure.string :as string]
             [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.hidden :as hidden]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
@@ -263,6 +264,25 @@
           (dotimes [_ 20]
             (ws/send-text connection "x")
             (is (= in-place? (string/starts-with? (ws/read-text connection) "httpkit-rs-")))))))))
+
+(deftest a-failure-that-cannot-be-reported
+  (doseq [dispatch raw/dispatches]
+    (testing dispatch
+      (let [closed (promise)
+            running (server/run-server (fn [request]
+                                         (server/as-channel request {:on-receive (fn [_ _] (throw (ex-info "expected" {})))
+                                                                     :on-close (fn [_ status] (deliver closed status))}))
+                                       (merge (raw/quiet) {:port 0 :ip "127.0.0.1" :legacy-return-value? false
+                                                           :dispatch dispatch}))]
+        ;; As if there were no memory for the entry's text.
+        (hidden/replace! (hidden/value running "application" "telemetry") "names" nil)
+        (try
+          (ws/with-socket [connection (server/server-port running)]
+            (ws/send-text connection "x")
+            (is (= [1011 "Message lost"] (ws/read-close connection)))
+            (is (= :server-close (raw/await-value closed))))
+          (finally
+            @(server/server-stop! running {:timeout 0})))))))
 
 (deftest no-two-connections-share-a-callback
   (let [start (CountDownLatch. 1)

@@ -323,8 +323,8 @@ abstract class MessageQueue implements ServerTask {
 
     private void deliver(int opcode, Object payload, int length) {
         if (payload instanceof Throwable) {
-            failed((Throwable) payload, () -> description(opcode, length));
-            giveUp(CloseStatus.INTERNAL_ERROR, MESSAGE_LOST);
+            report((Throwable) payload, opcode, length);
+            end();
             return;
         }
         IFn callback = callback(opcode);
@@ -334,7 +334,24 @@ abstract class MessageQueue implements ServerTask {
         try {
             callback.invoke(payload);
         } catch (Throwable failure) {
+            report(failure, opcode, length);
+        }
+    }
+
+    /** What even the report fails with, as when there is no memory for it, ends the WebSocket. Never throws: later messages wait. */
+    private void report(Throwable failure, int opcode, int length) {
+        try {
             failed(failure, () -> description(opcode, length));
+        } catch (Throwable unreported) {
+            end();
+        }
+    }
+
+    private void end() {
+        try {
+            giveUp(CloseStatus.INTERNAL_ERROR, MESSAGE_LOST);
+        } catch (Throwable failure) {
+            Native.abort(channel.connection(), channel.exchange());
         }
     }
 
