@@ -95,12 +95,12 @@ public final class GrowingPool extends ThreadPoolExecutor {
 
         @Override
         public boolean offer(Runnable task) {
-            return reserve() && queued(super.offer(task));
+            return reserve() && addReserved(task);
         }
 
         boolean offerForced(Runnable task) {
             free.getAndDecrement();
-            return queued(super.offer(task));
+            return addReserved(task);
         }
 
         @Override
@@ -108,7 +108,8 @@ public final class GrowingPool extends ThreadPoolExecutor {
             free.getAndIncrement();
             try {
                 return super.take();
-            } catch (InterruptedException e) {
+            } catch (Throwable e) {
+                // Not only interrupts: an OutOfMemoryError ends the thread.
                 free.getAndDecrement();
                 throw e;
             }
@@ -123,7 +124,7 @@ public final class GrowingPool extends ThreadPoolExecutor {
                 while (task == null && !reserve()) {
                     task = super.poll(PROMISED_MILLIS, TimeUnit.MILLISECONDS);
                 }
-            } catch (InterruptedException e) {
+            } catch (Throwable e) {
                 free.getAndDecrement();
                 throw e;
             }
@@ -153,11 +154,17 @@ public final class GrowingPool extends ThreadPoolExecutor {
             return free.getAndUpdate(count -> count > 0 ? count - 1 : count) > 0;
         }
 
-        private boolean queued(boolean queued) {
-            if (!queued) {
-                free.getAndIncrement();
+        /** Adds a task that is counted already. Returns false if there is no room for it. */
+        private boolean addReserved(Runnable task) {
+            boolean added = false;
+            try {
+                added = super.offer(task);
+            } finally {
+                if (!added) {
+                    free.getAndIncrement();
+                }
             }
-            return queued;
+            return added;
         }
     }
 }

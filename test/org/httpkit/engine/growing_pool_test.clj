@@ -1,9 +1,9 @@
 (ns org.httpkit.engine.growing-pool-test
   "The pool of platform threads: no task waits behind one that blocks while a thread may still be started."
-  (:require [clojure.test :refer [deftest is]]
+  (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.barred :as barred]
             [httpkit-rs.raw :as raw])
-  (:import (java.util.concurrent CountDownLatch RejectedExecutionException TimeUnit)
+  (:import (java.util.concurrent BlockingQueue CountDownLatch RejectedExecutionException TimeUnit)
            (org.httpkit PrefixThreadFactory)
            (org.httpkit.engine GrowingPool)))
 
@@ -76,6 +76,25 @@
     (.countDown gate)
     (is (raw/await-latch done))
     (.shutdownNow pool)))
+
+(defn- fails?
+  "Calls the queue's method with a null, which fails where an OutOfMemoryError might. Returns true if it got that far."
+  [call]
+  (try (call) false (catch NullPointerException _ true)))
+
+(deftest a-queue-that-fails-counts-no-thread-for-it
+  (testing "that waited"
+    (with-pool [pool 1 2 100]
+      (let [queue ^BlockingQueue (.getQueue pool)]
+        (is (fails? #(.poll queue 1 nil)))
+        (is (run-together? pool 2)))))
+  (testing "that was to have the task"
+    (with-pool [pool 1 2 100]
+      (let [queue ^BlockingQueue (.getQueue pool)]
+        (.execute pool (fn []))
+        ;; The queue refuses what no thread waits for before it looks at it.
+        (dotimes [_ 2]
+          (is (raw/await-true #(fails? (fn [] (.offer queue nil))))))))))
 
 (deftest the-last-thread-leaves-no-task-behind
   (let [barred? (atom false)
