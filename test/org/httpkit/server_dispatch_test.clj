@@ -22,6 +22,23 @@
       (is (re-matches #"httpkit-rs-\d+" (.getName thread)))
       (is (.isDaemon thread)))))
 
+(deftest an-interrupt-that-comes-late
+  (testing "for a handler that is over, does not reach the next on its thread"
+    (let [first-thread (atom nil)
+          seen (promise)
+          handler (fn [_]
+                    (let [thread (Thread/currentThread)]
+                      (if (compare-and-set! first-thread nil thread)
+                        {:body "first"}
+                        (do (when (identical? thread @first-thread)
+                              (deliver seen (.isInterrupted thread)))
+                            {:body "next"}))))]
+      (raw/with-server [port handler {:dispatch :in-place}]
+        (is (= "first" (:body (raw/fetch port "GET" "/"))))
+        (.interrupt ^Thread @first-thread)
+        (is (raw/await-true #(do (raw/fetch port "GET" "/") (realized? seen))))
+        (is (false? @seen))))))
+
 (deftest context-class-loader
   (let [thread (Thread/currentThread)
         before (.getContextClassLoader thread)

@@ -142,6 +142,10 @@ public final class Worker {
     /** Marks a handler of {@code application} as running here, so that {@link #interruptAll} finds it. Returns the mark to restore. */
     public Object begin(Application application) {
         Object outer = running;
+        if (outer == null) {
+            // Of a handler that is over: whoever interrupts by a thread it remembers may come late. Before the mark, so never a stop's.
+            Thread.interrupted();
+        }
         RUNNING.setRelease(this, application);
         return outer;
     }
