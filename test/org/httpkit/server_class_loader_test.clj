@@ -38,3 +38,19 @@
               (raw/fetch other "GET" "/")))
           (is (identical? loader (raw/await-value seen)))
           (finally (stop)))))))
+
+(deftest threads-that-start-with-an-on-close-at-a-stop
+  (doseq [timeout [0 100]]
+    (let [loader (DynamicClassLoader. (context-class-loader))
+          opened (promise)
+          seen (promise)
+          stop (run-server-with loader
+                                (fn [request]
+                                  (server/as-channel request {:on-open #(deliver opened %)
+                                                              :on-close (fn [_ _] (deliver seen (context-class-loader)))}))
+                                {:port 0 :ip "127.0.0.1"})]
+      (raw/with-connection [connection (:local-port (meta stop))]
+        (raw/write connection (raw/request "GET" "/"))
+        (is (not= :timeout (raw/await-value opened)))
+        (stop :timeout timeout))
+      (is (identical? loader (raw/await-value seen)) timeout))))

@@ -9,6 +9,7 @@ import java.util.concurrent.ConcurrentMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import org.httpkit.PrefixThreadFactory;
 import org.httpkit.engine.Application;
@@ -43,7 +44,7 @@ public final class RingApplication extends Application {
     private final CloseTasks closeTasks = new CloseTasks();
     private volatile boolean stops;
     private volatile boolean poolEnds;
-    private final Overflow overflow = new Overflow(new PrefixThreadFactory("http-kit-server-overflow-"));
+    private final Overflow overflow = new Overflow(overflowThreads());
 
     /**
      * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
@@ -72,6 +73,16 @@ public final class RingApplication extends Application {
         this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter, ringSpec);
         this.responder = new Responder(sender, telemetry, exposeErrors, webSocketResponse, ringSpec);
         this.slowClient = slowClient;
+    }
+
+    /** Threads started by whoever stops the server, or by an engine thread that served another application last. */
+    private ThreadFactory overflowThreads() {
+        ThreadFactory threads = new PrefixThreadFactory("http-kit-server-overflow-");
+        return task -> {
+            Thread thread = threads.newThread(task);
+            thread.setContextClassLoader(classLoader());
+            return thread;
+        };
     }
 
     ExecutorService executor() {
