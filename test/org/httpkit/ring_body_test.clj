@@ -193,6 +193,22 @@
             (is (= total (alength ^bytes (:bytes (raw/read-response connection)))))))
         (is (= [] @log))))))
 
+(deftest a-stream-nobody-writes-is-closed
+  (with-ring-or-skip
+    (with-extension [ByteArrayInputStream (fn [^InputStream body _ ^OutputStream stream]
+                                            (.transferTo body stream)
+                                            (.close body))]
+      (doseq [method ["GET" "HEAD"]
+              [entry start] websockets/entries]
+        (testing [method entry]
+          (let [closed (promise)
+                body #(proxy [ByteArrayInputStream] [(.getBytes "hello")] (close [] (deliver closed true)))
+                [port stop] (start (fn [_] {:status 200 :headers {} :body (body)}) {})]
+            (try
+              (is (= 200 (:status (raw/fetch port method "/"))))
+              (is (true? (raw/await-value closed)))
+              (finally (stop)))))))))
+
 (deftest a-flush-sends-the-head
   (with-ring-or-skip
     (with-extension [Own write-own]

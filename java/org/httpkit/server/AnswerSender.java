@@ -132,6 +132,9 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && body != null && bodyWriter.implementedBy(body)) {
+            if (channel.isHead()) {
+                discard(body);
+            }
             return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
         if (ringSpec) {
