@@ -235,7 +235,23 @@
           (is (= 200 (:status (raw/read-response connection :head? true))))
           (is (= "next" (:body (raw/read-response connection)))))))))
 
+(defn- named-pipe ^File []
+  (let [file (File. (temporary/directory) "pipe")]
+    (.waitFor (.start (ProcessBuilder. ^java.util.List ["mkfifo" (str file)])))
+    file))
+
+(def ^:private unreadable
+  "A regular file that not even root can read."
+  (File. "/proc/sys/vm/compact_memory"))
+
 (deftest files
+  (testing "what cannot be sent is the same 500 for HEAD"
+    (doseq [file (cond-> [(File. "no/such/file") (temporary/directory) (named-pipe)]
+                   (.isFile unreadable) (conj unreadable))]
+      (let [log (atom [])]
+        (raw/with-servers [port (fn [_] {:body file}) (raw/quiet log)]
+          (is (= [500 500] (for [method ["GET" "HEAD"]] (:status (raw/fetch port method "/"))))))
+        (is (= 1 (count (set (map #(let [e (second %)] [(class e) (ex-message e)]) @log)))) @log))))
   (testing "what is no file is a 500 that is logged like any other"
     (doseq [file [(File. "no/such/file") (temporary/directory)]]
       (let [log (atom [])]

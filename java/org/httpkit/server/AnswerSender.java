@@ -6,6 +6,7 @@ import clojure.lang.ISeq;
 import clojure.lang.RT;
 import clojure.lang.Seqable;
 import java.io.File;
+import java.io.FileInputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -185,9 +186,7 @@ final class AnswerSender {
     private int sendFile(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, File file)
         throws IOException {
         if (channel.isHead()) {
-            if (!file.isFile()) {
-                throw new FileNotFoundException(file.getPath());
-            }
+            checkReadable(file);
             writer.declare(file.length());
             return sendBlock(channel, worker, claimed, writer);
         }
@@ -198,6 +197,15 @@ final class AnswerSender {
             channel.fileNanos += System.nanoTime() - begun;
             return sent;
         });
+    }
+
+    /** Throws what the engine would if it were to send the file. */
+    private static void checkReadable(File file) throws IOException {
+        // Never opened: the open of a named pipe waits for a writer.
+        if (file.exists() && !file.isFile()) {
+            throw new FileNotFoundException(file.getPath() + " (Not a regular file)");
+        }
+        new FileInputStream(file).close();
     }
 
     private int sendSource(
