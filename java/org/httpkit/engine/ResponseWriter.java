@@ -354,8 +354,13 @@ public final class ResponseWriter {
 
     /** A value that is no length is as good as none: the engine counts for itself wherever there is a body. */
     private static long parseLength(Object value) {
+        Object only = value;
+        if (value instanceof Seqable) {
+            ISeq all = ((Seqable) value).seq();
+            only = all == null || all.next() != null ? null : all.first();
+        }
         try {
-            long bytes = Long.parseLong(value.toString().trim());
+            long bytes = Long.parseLong(String.valueOf(only).trim());
             return bytes < 0 ? NO_LENGTH : bytes;
         } catch (NumberFormatException e) {
             return NO_LENGTH;

@@ -130,7 +130,8 @@
   (is (= [["A" "b"]]
          (lines (array-map "Content-Length" "5" "A" "b" "transfer-encoding" "chunked" "CONTENT-LENGTH" 7))))
   (let [writer (ResponseWriter/acquire)]
-    (doseq [[expected given] {-1 nil, 5 5, 6 "6", 7 " 7 ", -2 "-2", -3 "x"}
+    (doseq [[expected given] {-1 nil, 5 5, 6 "6", 7 " 7 ", 8 ["8"], 9 (list 9), -2 "-2", -3 "x", -4 [], -5 ["5" "5"],
+                                -6 [nil]}
             :let [expected (max -1 (long expected))]]
       (.head writer 200 {"content-Length" given})
       (is (= expected (.handlerLength writer)) (pr-str given)))
