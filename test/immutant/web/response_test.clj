@@ -5,7 +5,8 @@
             [httpkit-rs.temporary :as temporary]
             [immutant.web.middleware :as middleware]
             [immutant.web.serving :as serving])
-  (:import (java.io ByteArrayInputStream IOException InputStream)))
+  (:import (java.io ByteArrayInputStream IOException InputStream)
+           (java.lang.ref WeakReference)))
 
 (use-fixtures :each temporary/cleanup)
 
@@ -61,6 +62,22 @@
             elements (repeatedly #(do (swap! made inc) (apply str (repeat 1000 "x"))))]
         (is (= 200 (:status (fetch-response {:status 200 :body elements} :method "HEAD"))))
         (is (< @made 1000))))))
+
+(deftest a-sequence-is-not-held
+  (let [told (promise)
+        piece (apply str (repeat 10000 "x"))]
+    (doseq [options [{} {:write-error-handler (fn [_ _ response] (deliver told response))}]]
+      (let [first-element (promise)
+            elements #(let [element (String. "first")]
+                        (deliver first-element (WeakReference. element))
+                        (cons element (repeatedly (fn [] (str piece)))))]
+        (serving/with-run [port (fn [_] (assoc options :status 201 :body (elements))) (serving/quiet)]
+          (raw/with-connection [connection port]
+            (raw/write connection (raw/request "GET" "/"))
+            (.readNBytes ^InputStream (:in connection) 3000000)
+            (is (raw/await-true #(do (System/gc) (nil? (.get ^WeakReference @first-element))))
+                "the first element is garbage while the others are sent")))))
+    (is (= #{:status :write-error-handler} (set (keys (raw/await-value told)))))))
 
 (deftest proxied-streams
   (testing "with the two arities of read that Immutant's way to copy them needs"
@@ -128,6 +145,21 @@
                                               :write-error-handler handler}))
         204 205 304)
       (is (= [204 []] (told-for {:status 204 :body (java.io.File. "no/such") :write-error-handler handler}))))
+    (testing "what the handler throws takes the place of neither the exception nor the close"
+      (doseq [size [10 1000000000]]
+        (let [closed (promise)
+              log (atom [])]
+          (serving/with-run [port (constantly {:status 200
+                                               :body (failing-stream size closed)
+                                               :write-error-handler (fn [_ _ _] (throw (RuntimeException. "handler")))})
+                             (serving/quiet log)]
+            (raw/with-connection [connection port :receive-buffer 8192]
+              (raw/write connection (raw/request "GET" "/"))
+              (raw/read-head connection))
+            (is (true? (raw/await-value closed))))
+          (when (= 10 size)
+            (is (= ["BOOM" ["handler"]] (let [^Throwable e (second (first @log))]
+                                          [(ex-message e) (map ex-message (.getSuppressed e))])))))))
     (testing "a client that leaves"
       (let [closed (promise)
             message (promise)]

@@ -70,7 +70,7 @@
 
 (defn- reporting-stream
   "Returns the stream with `report` called, at most once, with the exception its reading throws, or with one that says that
-  it was not read to its end."
+  it was not read to its end. What `report` throws itself takes the place of neither the exception nor the close."
   ^InputStream [^InputStream stream report]
   (let [stream (ProxiedStream/readable stream)
         over (volatile! false)
@@ -85,7 +85,11 @@
                        (vreset! over true))
                      count)
                    (catch Throwable e
-                     (tell e)
+                     (try
+                       (tell e)
+                       (catch Throwable other
+                         (when-not (identical? other e)
+                           (.addSuppressed e other))))
                      (throw e))))]
     (proxy [InputStream] []
       (read
@@ -94,8 +98,10 @@
         ([bytes offset length] (noting #(.read stream ^bytes bytes (int offset) (int length)))))
       (available [] (.available stream))
       (close []
-        (tell (IOException. "The client has gone before the body was written"))
-        (.close stream)))))
+        (try
+          (tell (IOException. "The client has gone before the body was written"))
+          (finally
+            (.close stream)))))))
 
 (defn- readable
   "Returns what is wrong with the File as an exception, or nil."
@@ -104,9 +110,11 @@
     (java.io.FileNotFoundException. (.getPath file))))
 
 (defn- with-reports
-  "Returns the response with a body whose failures are told to its :write-error-handler."
+  "Returns the response with a body whose failures are told to its :write-error-handler, with the original response: without
+  its body if that is a sequence, which may be longer than the heap and must not be held from its beginning."
   [request {:keys [status body write-error-handler] :as response} original]
-  (let [report (fn [exception] (write-error-handler exception request original))]
+  (let [original (cond-> original (instance? ISeq (:body original)) (dissoc :body))
+        report (fn [exception] (write-error-handler exception request original))]
     (cond
       (bodiless? (= :head (:request-method request)) status) response
       (instance? InputStream body) (assoc response :body (reporting-stream body report))
