@@ -4,7 +4,7 @@
             [httpkit-rs.raw :as raw]
             [org.httpkit.server :as server])
   (:import (java.net SocketException)
-           (java.util.concurrent CountDownLatch ExecutorService Executors)
+           (java.util.concurrent CountDownLatch ExecutorService Executors LinkedBlockingQueue ThreadPoolExecutor TimeUnit)
            (org.httpkit.server AsyncChannel HttpServer)))
 
 (defn- start ^HttpServer [handler & {:as options}]
@@ -201,6 +201,37 @@
     (is (re-matches #"pool-\d+-thread-1" (first @names)))
     @(server/server-stop! server)
     (is (.isShutdown pool))))
+
+(defn- pool
+  "Returns a pool whose method of this name throws while `fails?` holds true."
+  [method fails?]
+  (proxy [ThreadPoolExecutor] [1 1 0 TimeUnit/SECONDS (LinkedBlockingQueue.)]
+    (shutdown []
+      (if (and @fails? (= :shutdown method))
+        (throw (IllegalStateException. "no"))
+        (let [^ThreadPoolExecutor this this] (proxy-super shutdown))))
+    (shutdownNow []
+      (if (and @fails? (= :shutdown-now method))
+        (throw (IllegalStateException. "no"))
+        (let [^ThreadPoolExecutor this this] (proxy-super shutdownNow))))))
+
+(deftest a-users-pool-that-fails-does-not-keep-the-server
+  (doseq [method [:shutdown :shutdown-now]
+          timeout [0 100]]
+    (testing [method timeout]
+      (let [fails? (atom true)
+            ^ExecutorService pool (pool method fails?)
+            server (start (fn [_] {:body "x"}) :worker-pool pool)
+            port (server/server-port server)
+            called (promise)]
+        (is (= "x" (:body (raw/fetch port "GET" "/"))))
+        (is (thrown-with-msg? IllegalStateException #"^no$" (.stop server timeout #(deliver called true))))
+        (is (= :stopped (server/server-status server)))
+        (is (not (.isAlive server)))
+        (is (realized? called))
+        (is (refuses-connections? port))
+        (reset! fails? false)
+        (.shutdownNow pool)))))
 
 (deftest a-pending-channel-may-finish
   (let [channel (promise)

@@ -112,31 +112,20 @@ public final class HttpServer {
             application.poolEnds();
         }
         Native.drain(id);
+        // Whatever a pool of the user's throws, the server stops.
         try {
-            drain(timeout, deadline);
-        } catch (InterruptedException e) {
-            interrupted = true;
-        }
-        // Cut first: what a handler makes of its interrupt must not pass for an answer. By then the pool takes nothing new,
-        // so that on-close callbacks are neither dropped with its queue nor interrupted with its threads.
-        application.executor().shutdown();
-        finalStats = countersOfTheEnd();
-        Native.close(id);
-        application.executeLeftOver(application.executor().shutdownNow());
-        Worker.interruptAll(application);
-        // Not before the handlers are interrupted: a callback may wait for its handler.
-        if (!interrupted && !isWithinServer()) {
-            interrupted = awaitClosed(deadline);
-        }
-        application.overflow().stop();
-        interrupted |= joinUninterruptibly();
-        status.set(Status.STOPPED);
-        stopped.countDown();
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-        if (callback != null) {
-            callback.run();
+            interrupted = drain(timeout, deadline);
+            // Cut first: what a handler makes of its interrupt must not pass for an answer. By then the pool takes nothing new,
+            // so that on-close callbacks are neither dropped with its queue nor interrupted with its threads.
+            application.executor().shutdown();
+        } finally {
+            finalStats = countersOfTheEnd();
+            Native.close(id);
+            try {
+                application.executeLeftOver(application.executor().shutdownNow());
+            } finally {
+                end(interrupted, deadline, callback);
+            }
         }
         return true;
     }
@@ -185,14 +174,39 @@ public final class HttpServer {
         }
     }
 
-    private void drain(int timeout, long deadline) throws InterruptedException {
+    /** Returns true if it was interrupted. */
+    private boolean drain(int timeout, long deadline) {
         if (timeout <= 0) {
-            return;
+            return false;
         }
-        // The pool works until the last exchange is over: streamed bodies run on it.
-        application.awaitDrained(timeout, TimeUnit.MILLISECONDS);
-        application.executor().shutdown();
-        application.executor().awaitTermination(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+        try {
+            // The pool works until the last exchange is over: streamed bodies run on it.
+            application.awaitDrained(timeout, TimeUnit.MILLISECONDS);
+            application.executor().shutdown();
+            application.executor().awaitTermination(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+            return false;
+        } catch (InterruptedException e) {
+            return true;
+        }
+    }
+
+    private void end(boolean interruptedBefore, long deadline, Runnable callback) {
+        boolean interrupted = interruptedBefore;
+        Worker.interruptAll(application);
+        // Not before the handlers are interrupted: a callback may wait for its handler.
+        if (!interrupted && !isWithinServer()) {
+            interrupted = awaitClosed(deadline);
+        }
+        application.overflow().stop();
+        interrupted |= joinUninterruptibly();
+        status.set(Status.STOPPED);
+        stopped.countDown();
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        if (callback != null) {
+            callback.run();
+        }
     }
 
     /** To be taken before the engine forgets the server, which is before it closes the connections that are left. */
