@@ -9,6 +9,7 @@ use super::framing::Framing;
 use super::method::Method;
 use super::rejection::Rejection;
 use super::request_head::{HeaderStorage, RequestHead};
+use super::request_line;
 use super::scanner::HeadScanner;
 
 /// Limits on what a request may ask the server to hold.
@@ -177,10 +178,12 @@ impl Http1 {
         storage: &'h mut HeaderStorage<'b>,
         limits: &Limits,
     ) -> Result<Received<'h, 'b>, Rejection> {
-        let Some(span) = self.scanner.scan(input, limits)? else {
+        let Some(span) = self.scanner.scan_checked(input, limits)? else {
             return Ok(Received::Incomplete { consumed: 0 });
         };
-        let head = RequestHead::parse(&input[span.start..span.end], storage)?;
+        let scanner = self.scanner;
+        let head = RequestHead::parse(&input[span.start..span.end], storage)
+            .map_err(|rejection| request_line::fault(input, scanner).unwrap_or(rejection))?;
         self.scanner = HeadScanner::default();
         self.current = Current {
             http11: head.http11,

@@ -14,6 +14,7 @@ mod machine;
 mod method;
 mod rejection;
 mod request_head;
+mod request_line;
 mod response_head;
 mod scanner;
 mod status;

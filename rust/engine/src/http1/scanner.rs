@@ -31,6 +31,16 @@ impl HeadScanner {
         self.scanned > self.skipped
     }
 
+    /// True once the request line is complete.
+    pub(super) fn has_line(self) -> bool {
+        self.lines > 0
+    }
+
+    /// Where the request line begins.
+    pub(super) fn start(self) -> usize {
+        self.skipped as usize
+    }
+
     /// Looks at the bytes not seen yet. `input` starts at the same byte in every call for one head. What is refused, and why, is
     /// settled by the first byte that breaks a rule: however the head was cut into reads, the verdict is the same.
     #[inline]

@@ -241,6 +241,41 @@ fn h10_a_target_has_one_of_four_forms() {
 }
 
 #[test]
+fn h10_what_is_no_request_line_is_refused_before_its_head_is_complete() {
+    for (line, status) in [
+        ("GET /\r\n", 400),
+        ("FOO / HTTP/1.1\r\n", 501),
+        ("GET / HTTP/9.9\r\n", 400),
+        ("GET foo HTTP/1.1\r\n", 400),
+        ("GET http://a:b/ HTTP/1.1\r\n", 400),
+        ("SSH-2.0-OpenSSH_9\r\n", 400),
+        ("\r\n(GET / HTTP/1.1\r\n", 400),
+        ("\u{16}\u{3}\u{1}", 400),
+    ] {
+        let refused = End::Rejected(status);
+        assert_eq!(play_bytes(line.as_bytes(), &LIMITS).end, refused, "{line:?}");
+        for rest in ["", "Host: x\r\nBad Field\r\n", "\n", "a: b\n"] {
+            let input = line.to_owned() + rest;
+            assert_eq!(play_whole(input.as_bytes(), &LIMITS).end, refused, "{input:?}");
+        }
+    }
+    for begun in [
+        "G",
+        "\r",
+        "\r\n",
+        "\r\nG",
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\n",
+        "CONNECT a:1 HTTP/1.1\r\n",
+        "OPTIONS * HTTP/1.1\r\n",
+        "GET http://a/ HTTP/1.1\r\n",
+        "GET /\u{e9} HTTP/1.1\r\n",
+    ] {
+        assert_eq!(play_bytes(begun.as_bytes(), &LIMITS).end, End::Waits, "{begun:?}");
+    }
+}
+
+#[test]
 fn h16_nothing_follows_a_connect() {
     let outcome = play_whole(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n", &LIMITS);
     assert_eq!(outcome.requests.len(), 1);
