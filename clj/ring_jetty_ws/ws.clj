@@ -11,6 +11,7 @@
            (java.io IOException)
            (java.nio ByteBuffer)
            (java.util Map)
+           (java.util.concurrent.atomic AtomicBoolean)
            (org.httpkit.server AsyncChannel HttpServer UpgradeOptions)))
 
 (set! *warn-on-reflection* true)
@@ -42,7 +43,8 @@
     (.get buffer bytes)
     bytes))
 
-(deftype Socket [^AsyncChannel channel ^long write-timeout-millis]
+;; closed-here - whether close! has been called. No message is delivered after that; those before the client's Close all are.
+(deftype Socket [^AsyncChannel channel ^long write-timeout-millis ^AtomicBoolean closed-here]
   WebSocket
   (send! [_ msg]
     (when-not (instance? CharSequence msg)
@@ -54,10 +56,10 @@
     (send-blocking channel (if (bytes? data) data (bytes-of data)) write-timeout-millis))
   (close! [_]
     (.serverClose channel 1000 "")
-    nil)
+    (.set closed-here true))
   (close! [_ status reason]
     (.serverClose channel (int status) (close-reason/shortened reason))
-    nil)
+    (.set closed-here true))
   (connected? [_] (not (.isClosed channel)))
   (unwrap [_] channel)
 
@@ -102,9 +104,9 @@
 
 (defn- receiver
   "Returns the function of each message."
-  [socket {:keys [on-text on-binary] :as callbacks} {:keys [max-text-size max-binary-size]}]
+  [^Socket socket {:keys [on-text on-binary] :as callbacks} {:keys [max-text-size max-binary-size]}]
   (fn [message]
-    (when (connected? socket)
+    (when-not (.get ^AtomicBoolean (.-closed-here socket))
       (let [text? (string? message)
             limit (long (if text? max-text-size max-binary-size))
             size (if text? (utf8-length message limit) (alength ^bytes message))]
@@ -137,7 +139,7 @@
   "Makes the channel a WebSocket. The callback for messages is set last: none comes before `:on-connect` has returned. No
   callback is called if the client has gone before the handshake."
   [^AsyncChannel channel ^Map headers {:keys [on-connect on-close on-error] :as callbacks} limits]
-  (let [socket (Socket. channel (:write-timeout-ms limits))
+  (let [socket (Socket. channel (:write-timeout-ms limits) (AtomicBoolean.))
         opened? (volatile! false)]
     (when on-close
       (.setCloseRingHandler channel (fn [code reason]

@@ -128,6 +128,38 @@
           (is (= [:close 1006 "Disconnected" false] (client/next-event queue)))))
       (is (client/no-event? queue)))))
 
+(deftest messages-before-the-clients-close
+  (testing "are delivered, however long the callback before them takes"
+    (let [queue (client/events)
+          go-on (promise)
+          callbacks (assoc (recording queue)
+                           :on-connect nil
+                           :on-text (fn [_ text] (raw/await-value go-on) (record queue :text text)))]
+      (raw/with-server [port (application callbacks) {:dispatch :pool}]
+        (client/with-socket [connection port]
+          (client/write-bytes connection (client/frame :text "first") (client/frame :text "last")
+                              (client/frame :close (client/close-payload 1000 "")))
+          (is (= [1000 ""] (client/read-close connection)))
+          (deliver go-on true)
+          (is (= [[:text "first"] [:text "last"] [:close 1000 nil false]] (repeatedly 3 #(client/next-event queue))))))))
+  (testing "but not after close!"
+    (let [queue (client/events)
+          go-on (promise)
+          callbacks (assoc (recording queue)
+                           :on-connect nil
+                           :on-text (fn [socket text]
+                                      (raw/await-value go-on)
+                                      (record queue :text text)
+                                      (ws/close! socket)))]
+      (raw/with-server [port (application callbacks) {:dispatch :pool}]
+        (client/with-socket [connection port]
+          (client/write-bytes connection (client/frame :text "first") (client/frame :text "last"))
+          (client/send-frame connection :ping (byte-array 0))
+          (is (= [:pong nil] (data connection)))
+          (deliver go-on true)
+          (is (= [[:text "first"] [:close 1000 nil false]] (repeatedly 2 #(client/next-event queue))))
+          (is (client/no-event? queue)))))))
+
 (deftest closing-by-the-server
   (let [queue (client/events)
         long-reason (apply str (repeat 100 "ä"))
