@@ -7,9 +7,12 @@
             [httpkit-rs.websocket :as ws]
             [immutant.web :as web]
             [immutant.web.async :as async]
+            [immutant.web.internal.channel :as channel]
             [immutant.web.serving :as serving])
-  (:import (java.io ByteArrayInputStream)
-           (java.util.concurrent CountDownLatch)))
+  (:import (immutant.web.internal.channel Channel)
+           (java.io ByteArrayInputStream)
+           (java.util.concurrent CountDownLatch)
+           (org.httpkit.server AsyncChannel)))
 
 (use-fixtures :each temporary/cleanup)
 
@@ -123,6 +126,46 @@
         (ws/send-text socket "a")
         (ws/send-close socket 1000 "")
         (is (= [1000 ""] (ws/read-close socket)))))))
+
+(defn- responding-later [handler]
+  (fn [request respond _]
+    (let [response (handler request)]
+      (future (respond response)))))
+
+(deftest clients-that-close-at-once
+  (let [quick (fn [port & frames]
+                (raw/with-connection [connection port]
+                  (apply ws/write-bytes connection (.getBytes ^String (ws/handshake-text "/" nil) "ISO-8859-1")
+                         (concat frames [(ws/frame :close (ws/close-payload 1000 "bye"))]))
+                  (raw/read-rest connection)))
+        await-closed (fn [^Channel ch] (raw/await-true #(.isClosed ^AsyncChannel (.-exchange ch))))
+        on-pool {:server-options {:dispatch :pool}}
+        later {:server-options {:dispatch :pool :ring-async? true}}]
+    (testing "have all callbacks called, also if the Close is here before :on-open"
+      (let [mark-open channel/mark-open]
+        (with-redefs [channel/mark-open (fn [ch] (await-closed ch) (mark-open ch))]
+          (doseq [[wrap options] [[identity on-pool] [responding-later later]]]
+            (let [events (ws/events)
+                  callbacks {:on-open (fn [_] (ws/note events :open))
+                             :on-message (fn [_ message] (ws/note events message))
+                             :on-close (fn [_ status] (ws/note events status))}]
+              (serving/with-run [port (wrap (fn [request] (async/as-channel request callbacks))) options]
+                (quick port (ws/frame :text "m"))
+                (is (= [:open "m" {:code 1000 :reason "bye"}] (repeatedly 3 #(ws/next-event events))))))))))
+    (testing ":on-close waits for :on-open, with and without :on-message"
+      (doseq [[wrap options] [[identity on-pool] [responding-later later]]
+              on-message [nil identity]]
+        (let [events (ws/events)
+              callbacks {:on-open (fn [ch]
+                                    (await-closed ch)
+                                    (is (ws/no-event? events))
+                                    (ws/note events :opened))
+                         :on-message on-message
+                         :on-close (fn [_ status] (ws/note events status))}]
+          (serving/with-run [port (wrap (fn [request] (async/as-channel request callbacks))) options]
+            (quick port)
+            (is (= [:opened {:code 1000 :reason "bye"}] (repeatedly 2 #(ws/next-event events))))
+            (is (ws/no-event? events))))))))
 
 (deftest incoming-messages
   (testing "String for text, byte[] for binary, fragments joined"

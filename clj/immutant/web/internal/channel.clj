@@ -193,9 +193,10 @@
     (throw (IllegalStateException. "This channel has been the :body of another response"))))
 
 (defn mark-open
-  "Returns true if the channel is open from now on; false if it ended, or was closed, before."
+  "Returns true if the channel is open from now on; false if it was closed before, or is a stream that ended. A WebSocket was open
+  from its handshake on, though its client may have closed it since: its messages and :on-close are still to come."
   [^Channel ch]
-  (or (and (not (.isClosed ^AsyncChannel (.-exchange ch)))
+  (or (and (or (.-websocket? ch) (not (.isClosed ^AsyncChannel (.-exchange ch))))
            (.compareAndSet ^AtomicInteger (.-phase ch) fresh opened))
       (do (finish ch 1000)
           false)))

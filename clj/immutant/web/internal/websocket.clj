@@ -34,22 +34,31 @@
   the Sec-WebSocket-Accept value. Throws, and leaves the exchange to be answered, if the headers are no good.
 
   No message is delivered before :on-open has returned: they, and after them :on-close, wait for the receive handler. After the
-  server's handler has returned (`late?`) they would be lost without one."
+  server's handler has returned (`late?`) they would be lost without one, so there they wait here; and so does :on-close, which
+  may come without a message before it."
   [^Channel ch response accept late?]
   (channel/claim-opening ch response)
   (let [^AsyncChannel exchange (.-exchange ch)
         {:keys [on-message timeout]} (.-options ch)
-        opened (promise)]
-    (.setCloseRingHandler exchange (fn [code reason] (channel/ended ch code reason)))
+        opened (promise)
+        ;; Nil, then :opened, or before that [code reason]: nobody waits for it, as a close may come from within :on-open.
+        end (AtomicReference.)]
+    (.setCloseRingHandler exchange (fn [code reason]
+                                     (when-not (.compareAndSet end nil [code reason])
+                                       (channel/ended ch code reason))))
     (.setErrorHandler exchange (fn [exception] (violated ch exception)))
     (when (and on-message late?)
       (.setReceiveHandler exchange (fn [message]
                                      @opened
                                      (channel/receive ch message))))
-    ;; The client may have gone.
-    (when (and (.sendHandshake exchange (upgrade-headers (:headers response) accept) (upgrade-options timeout))
-               (channel/mark-open ch))
-      (channel/call-on-open ch)
-      (when (and on-message (not late?))
-        (.setReceiveHandler exchange (fn [message] (channel/receive ch message)))))
-    (deliver opened true)))
+    (try
+      ;; The client may have gone.
+      (when (and (.sendHandshake exchange (upgrade-headers (:headers response) accept) (upgrade-options timeout))
+                 (channel/mark-open ch))
+        (channel/call-on-open ch)
+        (when (and on-message (not late?))
+          (.setReceiveHandler exchange (fn [message] (channel/receive ch message)))))
+      (finally
+        (deliver opened true)
+        (when-let [[code reason] (.getAndSet end :opened)]
+          (channel/ended ch code reason))))))
