@@ -188,6 +188,33 @@
     (is (= [["Content-Type: text/plain"] "ab"]
            (rest (exchange #(do (async/send! % "a") (async/send! % "b" :close? true)) :version "1.0" :response plain))))))
 
+(deftest closing-sends-with-a-bad-head
+  (testing "the application hears of it, and the client gets a 500 however that is taken"
+    (doseq [response [{:headers {"X" "a\nb"}} {:status "zz"} {:headers {"Content-Type" "text/plain; charset=nope"}}]
+            with-callback? [false true]]
+      (let [failures (ws/events)
+            callback #(ws/note failures [(async/open? %1) (instance? Exception %2)])
+            on-open (fn [ch]
+                      (try
+                        (async/send! ch "x" :close? true)
+                        (catch Exception e
+                          (callback ch e))))
+            [status _ body] (exchange on-open :response response :options (when with-callback? {:on-error callback}))]
+        (is (= ["HTTP/1.1 500 Internal Server Error" ""] [status body]))
+        (is (= [false true] (ws/next-event failures)))
+        (is (ws/no-event? failures)))))
+  (testing "also of a send that had to wait"
+    (let [go (promise)
+          failures (ws/events)
+          callback #(ws/note failures (class %))
+          on-open (fn [ch]
+                    (async/send! ch (map (fn [_] @go "x") [1]) :on-error callback)
+                    (async/send! ch "y" :close? true :on-error callback)
+                    (deliver go true))
+          [status _ body] (exchange on-open :response {:headers {"X" "a\nb"}})]
+      (is (= ["HTTP/1.1 500 Internal Server Error" ""] [status body]))
+      (is (= [IllegalArgumentException IllegalArgumentException] (repeatedly 2 #(ws/next-event failures)))))))
+
 (deftest return-values
   (testing "true or nil"
     (let [results (promise)]

@@ -97,6 +97,14 @@
 
 ;;;; What became of it
 
+(defn- end
+  "Ends the channel in turn, with its last message or, if that was not sent whole, so that the client knows."
+  [ch sent?]
+  (try
+    (if sent? (channel/finish ch 1000) (channel/cut ch))
+    (catch Throwable e
+      (channel/report ch e))))
+
 (defn- succeed [ch on-success]
   (when on-success
     (try
@@ -121,23 +129,33 @@
 
 ;;;; Texts and bytes
 
+(defn- deliver-plain
+  "As `deliver-one`. If that fails where the channel was to end, the channel ends all the same: no other send is to come."
+  [ch message close? overrides deliver]
+  (let [sent? (volatile! false)]
+    (try
+      (vreset! sent? (deliver-one ch message close? overrides deliver))
+      (finally
+        (when (and close? (not @sent?))
+          (end ch false))))))
+
 (defn- send-listening
   "Sends in turn and has `outcome` called with nil, or the exception, when it is known. The exchange may know at once."
   [ch message close? overrides outcome]
-  (deliver-one ch message close? overrides
-               (fn [^AsyncChannel exchange data close?]
-                 (let [failed? (volatile! false)]
-                   (.sendThen exchange data (boolean close?)
-                              (fn [] (outcome nil))
-                              (fn [exception]
-                                (vreset! failed? true)
-                                (outcome exception)))
-                   (not @failed?)))))
+  (deliver-plain ch message close? overrides
+                 (fn [^AsyncChannel exchange data close?]
+                   (let [failed? (volatile! false)]
+                     (.sendThen exchange data (boolean close?)
+                                (fn [] (outcome nil))
+                                (fn [exception]
+                                  (vreset! failed? true)
+                                  (outcome exception)))
+                     (not @failed?)))))
 
 (defn- send-quietly [ch message close? overrides]
-  (deliver-one ch message close? overrides
-               (fn [^AsyncChannel exchange data close?]
-                 (.send exchange data (boolean close?)))))
+  (deliver-plain ch message close? overrides
+                 (fn [^AsyncChannel exchange data close?]
+                   (.send exchange data (boolean close?)))))
 
 (defn- send-in-turn
   "Sends and, after the turn has ended, calls what is known to be due."
@@ -293,9 +311,7 @@
                 nil
                 (catch Throwable e e))]
     (when close?
-      (try
-        (if error (channel/cut ch) (channel/finish ch 1000))
-        (catch Throwable e (channel/report ch e))))
+      (end ch (nil? error)))
     (.set ^AtomicReference (.-sending ch) nil)
     (outbox/end-turn (.-outbox ch))
     (tell ch options error)))
