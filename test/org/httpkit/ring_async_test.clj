@@ -4,7 +4,8 @@
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [ring.websockets :as websockets])
-  (:import (java.util.concurrent CountDownLatch)))
+  (:import (java.io ByteArrayInputStream InputStream IOException)
+           (java.util.concurrent CountDownLatch)))
 
 (defn- on-servers
   "Calls `f` with the port and the log, an atom of [message exception], of a server of each entry and way of dispatch. Returns the
@@ -30,6 +31,50 @@
                        (respond {:status 200 :headers {} :body (:uri request)})
                        (respond {:status 201 :headers {} :body "again"}))
                      answers))))
+
+(defn- stream
+  "Returns a stream that notes its close in the atom."
+  [text closed]
+  (proxy [ByteArrayInputStream] [(.getBytes ^String text)]
+    (close [] (swap! closed conj text))))
+
+(deftest streams-of-responses-that-are-ignored
+  (testing "are closed"
+    (let [closed (atom [])]
+      (is (= #{[[[200 "/a"] [200 "/b"]] []]}
+             (on-servers (fn [request respond _]
+                           (respond {:status 200 :headers {} :body (:uri request)})
+                           (respond {:status 201 :headers {} :body (stream (:uri request) closed)}))
+                         answers)))
+      (is (raw/await-true #(= #{"/a" "/b"} (set @closed))))))
+  (testing "after an error, too; a failure to close is a warning"
+    (let [fails (fn [] (proxy [ByteArrayInputStream] [(byte-array 0)]
+                         (close [] (throw (IOException. "BOOM")))))]
+      (is (= #{["BOOM" "BOOM" "first" "first"]}
+             (on-servers (fn [_ respond raise]
+                           (raise (ex-info "first" {}))
+                           (respond {:status 200 :headers {} :body (fails)}))
+                         (fn [port log]
+                           (answers port log)
+                           (raw/await-true #(= 4 (count @log)))
+                           (sort (map (comp ex-message second) @log))))))))
+  (testing "unless it is the one that is being sent"
+    (let [body (apply str (repeat 100000 "x"))]
+      (is (= #{[[200 body] [200 body]]}
+             (on-servers (fn [_ respond _]
+                           (let [closed? (atom false)
+                                 in (ByteArrayInputStream. (.getBytes body))
+                                 response {:status 200
+                                           :headers {}
+                                           :body (proxy [InputStream] []
+                                                   (read [bytes offset length]
+                                                     (if @closed?
+                                                       (throw (IOException. "closed"))
+                                                       (.read in ^bytes bytes (int offset) (int length))))
+                                                   (close [] (reset! closed? true)))}]
+                             (respond response)
+                             (respond response)))
+                         (comp first answers)))))))
 
 (deftest raise-after-respond
   (is (= #{[[[200 "/a"] [200 "/b"]] []]}

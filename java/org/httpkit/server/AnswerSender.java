@@ -323,7 +323,8 @@ final class AnswerSender {
         }
     }
 
-    private void discard(Object body) {
+    /** Closes a body that nobody gets, if it is a stream. */
+    void discard(Object body) {
         if (body instanceof InputStream) {
             application.close(new InputStreamSource((InputStream) body));
         }

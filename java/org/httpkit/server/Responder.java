@@ -91,6 +91,11 @@ final class Responder {
         }
     }
 
+    /** Closes the body of a response that is ignored, if it is a stream. */
+    void discard(Object body) {
+        sender.discard(body);
+    }
+
     /** Answers with 503: the pool takes no more requests. */
     int refuse(AsyncChannel channel, Throwable rejection, Worker worker) {
         telemetry.countRefused();

@@ -3,15 +3,23 @@ package org.httpkit.server;
 import clojure.lang.AFunction;
 import clojure.lang.IFn;
 import clojure.lang.IPersistentMap;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.io.InputStream;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
+import org.httpkit.engine.Keywords;
 
 /**
- * The two callbacks of an asynchronous Ring handler. Whatever completes the request first counts; the rest is ignored.
+ * The two callbacks of an asynchronous Ring handler. Whatever completes the request first counts; the rest is ignored, but for closing
+ * its streams.
  *
  * <p>They are functions to {@code fn?} as well, which a plain AFn is not.
  */
 final class RingCompletion {
-    private final AtomicBoolean completed = new AtomicBoolean();
+    /** In place of a body that is no stream. */
+    private static final Object NO_STREAM = new Object();
+
+    /** Null until the request is completed; then the stream of its response, which somebody may respond with again. */
+    private final AtomicReference<Object> completed = new AtomicReference<>();
     private final Responder responder;
     private final AsyncChannel channel;
     private final IPersistentMap request;
@@ -32,9 +40,19 @@ final class RingCompletion {
     }
 
     private void fail(Throwable failure) {
-        if (completed.compareAndSet(false, true)) {
+        if (completed.compareAndSet(null, NO_STREAM)) {
             responder.fail(channel, failure, null);
             channel.handlerReturned();
+        }
+    }
+
+    private static Object stream(Object response) {
+        try {
+            Object body = response instanceof Map ? ((Map<?, ?>) response).get(Keywords.BODY) : null;
+            return body instanceof InputStream ? body : NO_STREAM;
+        } catch (RuntimeException failure) {
+            // A map that does not take keywords: what comes of that is for the responder to say.
+            return NO_STREAM;
         }
     }
 
@@ -43,9 +61,12 @@ final class RingCompletion {
     private final class Respond extends AFunction {
         @Override
         public Object invoke(Object response) {
-            if (completed.compareAndSet(false, true)) {
+            Object stream = stream(response);
+            if (completed.compareAndSet(null, stream)) {
                 responder.respond(channel, request, response, null);
                 channel.handlerReturned();
+            } else if (completed.get() != stream) {
+                responder.discard(stream);
             }
             return null;
         }
