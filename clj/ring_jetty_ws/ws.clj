@@ -68,17 +68,13 @@
 
 ;;;; Callbacks
 
-(defn- warn
-  ([message] (warn message nil))
-  ([^String message failure] (.log HttpServer/DEFAULT_WARN_LOGGER message failure)))
-
 (defn- report
   "Tells `:on-error`. What that throws is logged: nobody is left to tell."
-  [socket {:keys [on-error]} failure]
+  [^Socket socket {:keys [on-error]} failure]
   (try
     (on-error socket failure)
     (catch Throwable second-failure
-      (warn ":on-error threw" second-failure))))
+      (.warn ^AsyncChannel (.-channel socket) ":on-error threw" second-failure))))
 
 (defn- fail
   "Reports what a callback threw, to the server without `:on-error`, and closes with what Jetty closes with."
@@ -168,8 +164,10 @@
           (open async-channel (handshake/acceptance request headers) ws-handlers limits)
           (let [{:keys [mistaken? response]} (handshake/refusal response)]
             (when mistaken?
-              (warn (str "GET " uri ": the handshake handler returned no :ws-handlers, or a :status that goes with none;"
-                         " answered " (:status response))))
+              (.warn ^AsyncChannel async-channel
+                     (str "GET " uri ": the handshake handler returned no :ws-handlers, or a :status that goes with none;"
+                          " answered " (:status response))
+                     nil))
             response)))))
 
 (defrecord WsConfigurator [handshake-handler limits]
@@ -235,5 +233,7 @@
   (some? (.getResource loader "ring-jetty-ws/Listener.class")))
 
 (when (original? (RT/baseLoader))
-  (warn (str "Both httpkit-rs and ring-jetty-ws are on the class path, and both define ring-jetty-ws.ws: the first wins. "
-             "This is httpkit-rs's")))
+  (.log HttpServer/DEFAULT_WARN_LOGGER
+        (str "Both httpkit-rs and ring-jetty-ws are on the class path, and both define ring-jetty-ws.ws: the first wins. "
+             "This is httpkit-rs's")
+        nil))

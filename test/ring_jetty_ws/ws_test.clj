@@ -224,6 +224,26 @@
             (is (= [:close 1011 "IllegalStateException" false] (client/next-event queue)))
             (is (= [IllegalStateException] (map (comp class second) @log)))))))))
 
+(deftest warnings
+  (let [log (atom [])
+        throwing (fn [message] (fn [& _] (throw (IllegalStateException. ^String message))))
+        handler (ws/wrap-configurator identity
+                                      (ws/configurator (fn [{:keys [uri]}]
+                                                         (when (= "/" uri)
+                                                           {:ws-handlers {:on-text (throwing "first")
+                                                                          :on-error (throwing "second")}}))))]
+    (raw/with-server [port handler (raw/quiet log)]
+      (testing "of callbacks and of the handshake handler go to the server's :warn-logger"
+        (client/with-socket [connection port]
+          (client/send-text connection "x")
+          (is (= 1011 (first (client/read-close connection))))
+          (is (= [[":on-error threw" "second"]] (map (juxt first (comp ex-message second)) @log))))
+        (reset! log [])
+        (raw/with-connection [connection port]
+          (is (= 403 (:status (client/handshake connection :target "/refused"))))
+          (is (= [["GET /refused: the handshake handler returned no :ws-handlers" nil]]
+                 (for [[message failure] @log] [(first (string/split message #",")) failure]))))))))
+
 (deftest what-the-client-does-wrong
   (let [queue (client/events)
         callbacks (assoc (recording queue) :on-connect nil)

@@ -90,6 +90,11 @@ public final class AsyncChannel extends BackpressuredChannel {
         return head;
     }
 
+    /** Logs to the server's {@code :warn-logger}; {@code failure} may be null. */
+    public void warn(String message, Throwable failure) {
+        application.telemetry().warn(message, failure);
+    }
+
     /** Returns the method and target for log entries. */
     String requestLine() {
         return method + " " + uri;
