@@ -6,7 +6,7 @@
             [immutant.web :as web]
             [immutant.web.serving :as serving]
             [immutant.web.undertow :as undertow])
-  (:import (java.net BindException ConnectException ServerSocket)))
+  (:import (java.net BindException ConnectException InetAddress ServerSocket)))
 
 (defn- free-port
   "Returns a port that was free a moment ago."
@@ -251,7 +251,18 @@
     (with-open [socket (ServerSocket. 0)]
       (let [taken (.getLocalPort socket)]
         (is (thrown? BindException (web/run hello :port taken :host "0.0.0.0")))
-        (is (nil? (web/stop :port taken :host "0.0.0.0")))))))
+        (is (nil? (web/stop :port taken :host "0.0.0.0"))))))
+  (testing "nor does it take away what was mounted"
+    (let [{:keys [port] :as running} (web/run hello :port 0 :host "127.0.0.1")
+          server (web/server running)
+          other (fn [_] {:status 200 :body "other"})]
+      (.stop server)
+      (with-open [_ (ServerSocket. port 1 (InetAddress/getByName "127.0.0.1"))]
+        (is (thrown? BindException (web/run other :port port :host "127.0.0.1")))
+        (is (thrown? BindException (web/run other :port port :host "127.0.0.1" :path "/other"))))
+      (.start server)
+      (is (= ["hello" "hello"] (map #(:body (raw/fetch port "GET" %)) ["/" "/other"])))
+      (is (true? (web/stop running))))))
 
 (deftest running-for-development
   (testing "run-dmc needs ring-devel, and says so"

@@ -52,6 +52,15 @@
                 (dissoc mounts host))))
           mounts pairs))
 
+(defn put-back
+  "Returns the mounts with what was at the pairs before, nothing if nothing was."
+  [mounts pairs before]
+  (reduce (fn [mounts pair]
+            (if-let [mount (get-in before pair)]
+              (add mounts [pair] mount)
+              (remove-all mounts [pair])))
+          mounts pairs))
+
 (def ^:private kept-encodings
   "What a URLDecoder, which is for forms, is to leave as it is; an encoded slash because it ends no segment of the path."
   {"+" "%2B", "%2F" "%252F", "%2f" "%252f"})

@@ -109,16 +109,17 @@
   (.-sessions server))
 
 (defn mount
-  "Adds the mount {:handler :settings} to the server for each [host path], and starts the server if it is to."
+  "Adds the mount {:handler :settings} to the server for each [host path], and starts the server if it is to. If that fails what was
+  mounted before is again."
   [^Server server pairs mount start?]
   (locking server
-    (swap! (.-mounted server) mounts/add pairs mount)
-    (when start?
-      (try
-        (.start server)
-        (catch Throwable e
-          (swap! (.-mounted server) mounts/remove-all pairs)
-          (throw e))))))
+    (let [[before _] (swap-vals! (.-mounted server) mounts/add pairs mount)]
+      (when start?
+        (try
+          (.start server)
+          (catch Throwable e
+            (swap! (.-mounted server) mounts/put-back pairs before)
+            (throw e)))))))
 
 (defn unmount
   "Takes what is mounted at each [host path] off the server. Returns true if anything was."
