@@ -59,7 +59,7 @@
 (defn run
   "Serves the Ring handler, a function or a var of one, and returns the options with their defaults, for `stop`, `server`, or another
   `run`: with the bound :port, and in :contexts what has been mounted where. What was at the same :virtual-host and :path of the
-  same server before is replaced.
+  same server before is replaced. With `:port 0` and `:auto-start false` the :port is 0: it is known once the server has started.
 
   Options, as a map or keywords and values:
     :host                - host name or address to listen at (default \"localhost\": nobody but this machine)
