@@ -4,7 +4,8 @@
             [immutant.web.internal.options :as options]
             [immutant.web.internal.session :as session]
             [immutant.web.internal.settings])
-  (:import (immutant.web.internal.settings Settings)))
+  (:import (clojure.lang IObj)
+           (immutant.web.internal.settings Settings)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -76,7 +77,9 @@
                 before (if (:recreate (meta data))
                          (do (session/delete store id) nil)
                          id)
-                after (session/write store before (vary-meta data dissoc :recreate) timeout)]
+                ;; Any object may be a session's data.
+                kept (if (instance? IObj data) (vary-meta data dissoc :recreate) data)
+                after (session/write store before kept timeout)]
             (if (= id after)
               response
               (add-cookie response (session/set-cookie cookie-name after cookie-attrs))))))

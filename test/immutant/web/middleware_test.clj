@@ -86,6 +86,12 @@
         (let [cookie (atom "JSESSIONID=mine")]
           (is (= "1" (visit port cookie "/")))
           (is (not= "JSESSIONID=mine" @cookie))))))
+  (testing "any object may be the data"
+    (doseq [data ["text" false (java.util.HashMap. {"a" 1}) (atom {} :meta {:recreate true})]]
+      (serving/with-run [port (middleware/wrap-session (fn [{:keys [session]}]
+                                                         {:status 200 :body (str (identical? data session)) :session data}))]
+        (let [cookie (atom nil)]
+          (is (= ["false" "true"] [(visit port cookie "/") (visit port cookie "/")]))))))
   (testing "options of the cookie"
     (let [cookie-of (fn [options]
                       (serving/with-run [port (middleware/wrap-session (fn [_] {:status 200 :session {:a 1}}) options)]
