@@ -321,7 +321,7 @@
 
   Binds the request's channel to `ch-name`, upgrades it if the request asks for WebSocket, runs the body, and returns
   the response that leaves the answer to the channel. The client's messages wait until the body has set `on-receive`, or
-  the handler has returned."
+  the handler has returned, or there is more than 1 MiB of them: then they are dropped."
   {:deprecated "http-kit 2.4.0"}
   [ring-req ch-name & body]
   `(let [request# ~ring-req
@@ -346,7 +346,7 @@
                           only the Sec-WebSocket-Version is not 13)
   and later:
     :on-receive         - (fn [ch message]), for each WebSocket message, a String or byte[]; perhaps while :on-open
-                          still runs
+                          still runs (default: messages are dropped until `on-receive` is called)
     :on-ping            - (fn [ch data]), for each WebSocket ping, a byte[]; the pong has been sent
     :on-close           - (fn [ch status]), once; see `on-close`"
   [ring-req {:keys [init on-receive on-ping on-close on-open on-handshake-error]}]
@@ -362,6 +362,8 @@
                    (when on-ping
                      (org.httpkit.server/on-ping ch #(on-ping ch %)))
                    (send-checked-websocket-handshake! ch accept)
+                   (when-not on-receive
+                     (.openQueue ^AsyncChannel ch))
                    (call on-open))
         (:websocket? ring-req) (if on-handshake-error
                                  (on-handshake-error ch)

@@ -410,7 +410,8 @@ public final class AsyncChannel extends BackpressuredChannel {
         return upgraded != Native.NOT_OPEN;
     }
 
-    private void openQueue() {
+    /** Drops the WebSocket messages and pings for which no callback is set, from now on. Before that they wait for the handler to set one. */
+    public void openQueue() {
         WebSocket socket = webSocket;
         if (socket != null) {
             socket.openQueue();

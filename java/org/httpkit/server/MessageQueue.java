@@ -44,7 +44,7 @@ abstract class MessageQueue implements ServerTask {
     private boolean busy;
     /** The engine was told to hold. */
     private boolean held;
-    /** The handler that upgraded the channel still runs and has not set a callback: its messages wait. */
+    /** The handler that upgraded the channel still runs and has not set a callback: its messages wait, while there is room. */
     private boolean gated = true;
 
     MessageQueue(AsyncChannel channel) {
@@ -67,6 +67,9 @@ abstract class MessageQueue implements ServerTask {
 
     /** A message was lost. */
     abstract void giveUp(int code, String reason);
+
+    /** Returns true if the handler sets a callback in any case: its messages wait for that however many they are. */
+    abstract boolean awaitsCallback();
 
     /** No more messages are to come. */
     final void unregister() {
@@ -139,25 +142,53 @@ abstract class MessageQueue implements ServerTask {
         if (broken) {
             return Application.HOLD;
         }
+        if (gated && pending > HIGH_WATER && !awaitsCallback()) {
+            // Held, the engine would see neither the client's Close nor its end for as long as the handler runs.
+            openGate();
+        }
         // The engine counts: a message that was on its way when it was told to hold must not have it held again.
         boolean mustHold = !held && pending > HIGH_WATER;
         held |= mustHold;
         return mustHold ? Application.HOLD : Application.GO_ON;
     }
 
-    /** Lets messages pass: the handler has returned, or has set a callback for them. */
+    /** Lets messages pass: the handler has returned, or has set a callback for them, or will set none. */
     final void openQueue() {
+        boolean waiting;
+        boolean resumes;
         synchronized (this) {
             if (!gated) {
                 return;
             }
-            gated = false;
-            if (first == null) {
-                return;
-            }
-            busy = true;
+            openGate();
+            waiting = first != null;
+            busy = waiting;
+            resumes = endHold();
         }
-        submit();
+        if (resumes) {
+            Native.resume(channel.connection(), channel.exchange());
+        }
+        if (waiting) {
+            submit();
+        }
+    }
+
+    /** Drops what waits for a callback that is not set: here, as every thread of the pool may run such a handler. */
+    private void openGate() {
+        gated = false;
+        Message waiting = first;
+        first = null;
+        last = null;
+        while (waiting != null) {
+            Message message = waiting;
+            waiting = message.next;
+            message.next = null;
+            if (message.opcode == Message.TASK || callback(message.opcode) != null) {
+                append(message);
+            } else {
+                pending -= message.cost();
+            }
+        }
     }
 
     /** There are so many messages in all. Returns true if all of them have come; otherwise the last to come ends the socket's registration. */
@@ -304,12 +335,18 @@ abstract class MessageQueue implements ServerTask {
     private void forget(Message delivered) {
         synchronized (this) {
             pending -= delivered.cost();
-            if (!held || pending >= LOW_WATER) {
+            if (!endHold()) {
                 return;
             }
-            held = false;
         }
         Native.resume(channel.connection(), channel.exchange());
+    }
+
+    /** Returns true if the engine was told to hold and is to be told to go on. */
+    private boolean endHold() {
+        boolean ends = held && pending < LOW_WATER;
+        held &= !ends;
+        return ends;
     }
 
     private void append(Message message) {

@@ -36,7 +36,10 @@ public final class UpgradeOptions {
         return new UpgradeOptions(flags, maxMessage, notNegative("idleMillis", millis), orderedClose, rawCloseCodes);
     }
 
-    /** Has close callbacks run after the last message callback has returned, not as soon as the client has gone. */
+    /**
+     * Has close callbacks run after the last message callback has returned, not as soon as the client has gone. Messages then wait for
+     * their callback until the handler has returned, however many they are.
+     */
     public UpgradeOptions orderedClose() {
         return new UpgradeOptions(flags, maxMessage, idleMillis, true, rawCloseCodes);
     }

@@ -73,6 +73,12 @@ final class WebSocket extends MessageQueue {
         return orderedClose;
     }
 
+    @Override
+    boolean awaitsCallback() {
+        // Set by those who give their callbacks with the handshake, the message's last.
+        return orderedClose;
+    }
+
     /** The pool takes no more messages: the client must not believe that they were read. */
     @Override
     void overloaded(RejectedExecutionException rejection) {
