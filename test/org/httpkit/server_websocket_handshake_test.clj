@@ -292,6 +292,7 @@
                                  (deliver entered true)
                                  (raw/await-value gone)
                                  (raw/await-client-gone request)
+                                 (.setCloseRingHandler ^AsyncChannel (:async-channel request) #(ws/note events [%1 %2]))
                                  (server/as-channel request {:on-close (fn [_ status] (ws/note events status))}))
                           {:dispatch dispatch}]
           (let [connection (raw/connect port)]
@@ -299,7 +300,7 @@
             (raw/await-value entered)
             (ws/reset connection)
             (deliver gone true))
-          (is (contains? #{:client-close :going-away} (ws/next-event events)))
+          (is (= #{[1001 ""] :going-away} (set (repeatedly 2 #(ws/next-event events)))) "as one that leaves after it")
           (is (ws/no-event? events)))))))
 
 (deftest clj-kondo-knows-with-channel

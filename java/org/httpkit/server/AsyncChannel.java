@@ -273,10 +273,13 @@ public final class AsyncChannel extends BackpressuredChannel {
 
     /** The connection has gone before the answer was complete. */
     void lose(int cause) {
-        if (STATE.compareAndSet(this, OPEN, LOST) || STATE.compareAndSet(this, STREAMING, LOST)) {
-            int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : CloseStatus.CLIENT;
+        boolean unanswered = STATE.compareAndSet(this, OPEN, LOST);
+        if (unanswered || STATE.compareAndSet(this, STREAMING, LOST)) {
+            // A client that asked for a WebSocket has left one, whether its handshake was answered or not.
+            int lost = unanswered && upgradeAsked ? CloseStatus.GOING_AWAY : CloseStatus.CLIENT;
+            int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : lost;
             release();
-            application.executeClose(() -> ended(status, status, ""));
+            application.executeClose(() -> ended(status, CloseStatus.GOING_AWAY, ""));
         }
     }
 
