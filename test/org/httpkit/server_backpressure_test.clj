@@ -65,7 +65,7 @@
   (testing "an HTTP stream is cut: it does not look complete"
     (with-slow-client [ch connection events {:max-pending 1000000} true]
       (is (some? (send-until ch 0 false?)))
-      (is (= :closed (first (ws/next-event events))))
+      (is (= [:closed :client-close] (ws/next-event events)))
       (is (not (server/open? ch)))
       (is (not (string/ends-with? (raw/read-rest connection) "\r\n0\r\n\r\n")))))
   (testing "nil is no limit"

@@ -125,3 +125,38 @@
           (raw/write connection (raw/request "GET" "/"))
           (is (false? (raw/await-value at-return)))
           (is (= [:server-close true] (raw/await-value closed))))))))
+
+(deftest a-channel-that-opens-while-the-server-stops
+  (doseq [dispatch raw/dispatches]
+    (testing ["a handshake of a handler that ends within the time" dispatch]
+      (let [entered (CountDownLatch. 1)
+            [port closed] (repeatedly promise)
+            listens? #(try (raw/with-connection [_ @port] true) (catch java.io.IOException _ false))
+            running (run (fn [request]
+                           (.countDown entered)
+                           ;; From then on the engine refuses upgrades.
+                           (raw/await-true #(not (listens?)))
+                           (server/as-channel request {:on-close (fn [_ status] (deliver closed status))}))
+                         {:dispatch dispatch})]
+        (deliver port (:local-port running))
+        (raw/with-connection [connection (:local-port running)]
+          (raw/write connection (ws/handshake-text "/" {}))
+          (is (raw/await-latch entered))
+          ((:stop running) :timeout raw/patience-millis)
+          (is (= :server-close (raw/await-value closed))))))
+    (doseq [[kind [headers]] (dissoc channels :stream)]
+      (testing ["one whose handler goes on after it was cut" kind dispatch]
+        (let [entered (CountDownLatch. 1)
+              [stopped closed] (repeatedly promise)
+              running (run (fn [request]
+                             (.countDown entered)
+                             ;; The stop interrupts, so nothing here may wait.
+                             (raw/await-true #(realized? stopped))
+                             (server/as-channel request {:on-close (fn [_ status] (deliver closed status))}))
+                           {:dispatch dispatch})]
+          (raw/with-connection [connection (:local-port running)]
+            (raw/write connection (raw/request "GET" "/" :headers headers))
+            (is (raw/await-latch entered))
+            ((:stop running) :timeout 0)
+            (deliver stopped true)
+            (is (= :server-close (raw/await-value closed)))))))))

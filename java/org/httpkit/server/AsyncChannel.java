@@ -408,7 +408,9 @@ public final class AsyncChannel extends BackpressuredChannel {
         application.unregister(this, new Watcher(this));
         STATE.compareAndSet(this, UPGRADING, UPGRADED);
         if (upgraded == Native.NOT_OPEN) {
-            socket.closed(Application.CLOSED_LOST, CloseStatus.ABNORMAL, "", 0);
+            boolean stopping = application.isStopping();
+            socket.closed(stopping ? Application.CLOSED_SERVER : Application.CLOSED_LOST,
+                stopping ? CloseStatus.GOING_AWAY : CloseStatus.ABNORMAL, "", 0);
         }
         return upgraded != Native.NOT_OPEN;
     }
@@ -430,7 +432,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         if (isClosed()) {
             application.unregister(this, watcher);
         } else if (!Native.watch(connection(), exchange())) {
-            lose(Application.CAUSE_CLIENT);
+            lose(application.isStopping() ? Application.CAUSE_SERVER : Application.CAUSE_CLIENT);
         }
     }
 }

@@ -206,6 +206,11 @@ public final class RingApplication extends Application {
         stops = true;
     }
 
+    /** Returns true once the server stops, also when it has. */
+    boolean isStopping() {
+        return stops;
+    }
+
     /** The pool's threads are about to be interrupted: the server's own tasks run elsewhere from now on. */
     void poolEnds() {
         poolEnds = true;
