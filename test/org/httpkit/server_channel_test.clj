@@ -215,6 +215,27 @@
         (is (= "x" (:body (raw/fetch port "GET" "/")))))
       (is (not (realized? closed))))))
 
+(deftest on-close-set-after-the-answer
+  (testing "is called at once, as the channel is closed"
+    (doseq [[status answer] {202 (fn [] {:status 202})
+                             404 (fn [])
+                             500 (fn [] (throw (ex-info "oh no" {})))}]
+      (testing status
+        (let [channels (LinkedBlockingQueue.)
+              heard (atom [])]
+          (raw/with-servers [port (fn [request]
+                                    (.put channels (:async-channel request))
+                                    (answer))
+                             (raw/quiet)]
+            (is (= status (:status (raw/fetch port "GET" "/"))))
+            (let [ch ^AsyncChannel (.take channels)]
+              (is (not (server/open? ch)))
+              (server/on-close ch #(swap! heard conj %))
+              (.setCloseRingHandler ch (fn [_ reason] (swap! heard conj reason)))
+              (is (= [:server-close ""] @heard))
+              (is (thrown? IllegalStateException (server/on-close ch identity)))
+              (reset! heard []))))))))
+
 (deftest on-close-of-a-handler-that-throws
   (doseq [ring-async? [false true]]
     (let [heard (LinkedBlockingQueue.)

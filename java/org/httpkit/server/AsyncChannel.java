@@ -240,12 +240,18 @@ public final class AsyncChannel extends BackpressuredChannel {
 
     /** Sets the callback for the end of the channel, which gets a keyword. It is called at once if the channel has ended. */
     public void setCloseHandler(IFn callback) {
+        if (state == ANSWERED) {
+            endAnswered();
+        }
         callbacks().setClose(callback);
         hijack();
     }
 
     /** Sets the callback for the end of the channel, which gets a close code and a reason. */
     public void setCloseRingHandler(IFn callback) {
+        if (state == ANSWERED) {
+            endAnswered();
+        }
         callbacks().setCloseRing(callback);
         hijack();
     }
@@ -311,6 +317,20 @@ public final class AsyncChannel extends BackpressuredChannel {
         if (onClose != null && (socket == null || !socket.runsAfterMessages(onClose))) {
             onClose.run();
         }
+    }
+
+    /** The answer was the failure of the handler: what that had set to run at the end is owed. */
+    void endFailed() {
+        ChannelCallbacks.keepAddresses(callbacks, this);
+        Runnable onClose = state == LOST ? null : endAnswered();
+        if (onClose != null) {
+            application.executeClose(onClose);
+        }
+    }
+
+    /** From now on callbacks are called at once. Returns those set before: after an ordinary answer there is nothing left for them to do. */
+    private Runnable endAnswered() {
+        return callbacks().end(CloseStatus.SERVER, CloseStatus.NORMAL, "");
     }
 
     private void release() {

@@ -76,9 +76,7 @@ final class Responder {
         }
         String text = exposeErrors ? message(failure) : "Internal Server Error";
         int sent = lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
-        if (channel.hasCloseHandler()) {
-            channel.application().executeClose(() -> channel.ended(CloseStatus.SERVER, ""));
-        }
+        channel.endFailed();
         return sent;
     }
 
