@@ -189,7 +189,8 @@
       (call "open")
       (is (= [true false] [(outcome (call "whenRoom" (int 0))) (call "isFull")]))
       (is (= :none (outcome (call "whenRoom" (int 1)))))
-      (call "close")
+      (call "close" false)
+      (call "close" true)
       (is (= [false false] [(outcome (call "whenRoom" (int 1))) (outcome (call "whenRoom" (int 2)))])))))
 
 (deftest send-blocking
@@ -269,6 +270,26 @@
             (ws/note outcomes :not-empty)
             (dotimes [_ (inc (long @waiting))] (ws/read-frame connection))
             (is (= ["send! callback" "mine"] (ws/next-event log)))))))))
+
+(deftest what-waits-when-the-channel-ends
+  (let [wait (fn [^AsyncChannel ch outcomes]
+               (loop [n 0]
+                 (.sendThen ch (piece n) false #(ws/note outcomes :accepted) #(ws/note outcomes (ex-message %)))
+                 (if (.poll ^java.util.concurrent.LinkedBlockingQueue outcomes) (recur (inc n)) n)))]
+    (doseq [http? [false true]
+            [way end outcome] [[:close server/close :accepted]
+                               [:last-send #(server/send! % "last" true) :accepted]
+                               [:abort #(.abort ^AsyncChannel %) "The channel is closed"]]
+            :when (or http? (not= :abort way))]
+      (testing [(if http? "stream" "WebSocket") way]
+        (let [outcomes (ws/events)]
+          (with-slow-client [ch connection events {} http?]
+            (let [waiting (long (wait ch outcomes))]
+              (is (true? (end ch)))
+              (is (= outcome (ws/next-event outcomes)) "what waits is before the end on its way to the client")
+              (is (= [:closed :server-close] (ws/next-event events)))
+              (when-not http?
+                (is (= (range (inc waiting)) (repeatedly (inc waiting) #(number-of (ws/read-text connection)))))))))))))
 
 (deftest messages-nobody-wants
   (testing "are not kept once the handler has returned"

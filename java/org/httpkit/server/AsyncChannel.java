@@ -188,6 +188,7 @@ public final class AsyncChannel extends BackpressuredChannel {
             ChannelCallbacks.keepAddresses(callbacks, this);
             Native.abort(connection(), exchange());
         }
+        release(false);
         ended(CloseStatus.SERVER, "");
         return true;
     }
@@ -284,7 +285,7 @@ public final class AsyncChannel extends BackpressuredChannel {
             // A client that asked for a WebSocket has left one, whether its handshake was answered or not.
             int lost = unanswered && upgradeAsked ? CloseStatus.GOING_AWAY : CloseStatus.CLIENT;
             int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : lost;
-            release();
+            release(false);
             application.executeClose(() -> ended(status, CloseStatus.GOING_AWAY, ""));
         }
     }
@@ -294,7 +295,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         if (!leaveWebSocket(LOST)) {
             return false;
         }
-        release();
+        release(false);
         return true;
     }
 
@@ -306,11 +307,12 @@ public final class AsyncChannel extends BackpressuredChannel {
 
     /** Tells everybody that this side has ended the channel. */
     void ended(int code, String reason) {
+        // What was sent before the end is before it on its way to the client.
+        release(true);
         ended(CloseStatus.SERVER, code, reason);
     }
 
     private void ended(int status, int code, String reason) {
-        release();
         application.unregister(webSocket);
         Runnable onClose = callbacks().end(status, code, reason == null ? "" : reason);
         WebSocket socket = webSocket;
@@ -328,15 +330,15 @@ public final class AsyncChannel extends BackpressuredChannel {
         }
     }
 
-    /** From now on callbacks are called at once. Returns those set before: after an ordinary answer there is nothing left for them to do. */
+    /** From now on callbacks are called at once. Returns those set before: after an ordinary answer nothing is left for them to do. */
     private Runnable endAnswered() {
         return callbacks().end(CloseStatus.SERVER, CloseStatus.NORMAL, "");
     }
 
-    private void release() {
+    private void release(boolean delivers) {
         ChannelCallbacks.keepAddresses(callbacks, this);
         application.unregister(this, new Watcher(this));
-        closeWindow();
+        closeWindow(delivers);
     }
 
     /** The state may still become UPGRADED on the thread that sends the handshake. */
@@ -435,7 +437,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         return upgraded != Native.NOT_OPEN;
     }
 
-    /** Drops the WebSocket messages and pings for which no callback is set, from now on. Before that they wait for the handler to set one. */
+    /** Drops WebSocket messages and pings for which no callback is set, from now on. Before that they wait for the handler to set one. */
     public void openQueue() {
         WebSocket socket = webSocket;
         if (socket != null) {

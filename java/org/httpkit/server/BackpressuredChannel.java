@@ -20,6 +20,8 @@ public abstract class BackpressuredChannel extends ExchangeKey {
 
     /** Made when a sender first has to wait. */
     private volatile Window window;
+    /** What closed the window, made yet or not; null until the channel has ended. */
+    private volatile Boolean windowEnd;
 
     BackpressuredChannel(long connection, int exchange) {
         super(connection, exchange);
@@ -56,7 +58,7 @@ public abstract class BackpressuredChannel extends ExchangeKey {
 
     /**
      * As {@link #send}, but waits until the data are within the window of what may wait for the client, whatever the option says. Returns
-     * false if the channel has ended, also meanwhile. Throws IOException after {@code timeoutMillis} (0: never). Does not wait with
+     * false if the channel had ended, or is cut or lost meanwhile. Throws IOException after {@code timeoutMillis} (0: never). Does not wait with
      * {@code close}, as nothing follows.
      */
     public boolean sendBlocking(Object data, boolean close, long timeoutMillis) throws IOException {
@@ -67,7 +69,8 @@ public abstract class BackpressuredChannel extends ExchangeKey {
 
     /**
      * As {@link #send}, without waiting: calls {@code accepted} with nothing once the data are within the window of what may wait for the
-     * client, perhaps before this returns, or {@code failed} with a Throwable if that is never to be.
+     * client, perhaps before this returns, or this side has ended the channel behind them; or {@code failed} with a Throwable if neither is
+     * ever to be.
      */
     public void sendThen(Object data, boolean close, IFn accepted, IFn failed) {
         int before = Window.count(window);
@@ -92,11 +95,14 @@ public abstract class BackpressuredChannel extends ExchangeKey {
         window().open();
     }
 
-    /** The channel has ended: nobody is to wait any more. */
-    final void closeWindow() {
+    /** The channel has ended, and {@code delivers} what was sent before: nobody is to wait any more. The first call counts. */
+    final void closeWindow(boolean delivers) {
+        if (windowEnd == null) {
+            windowEnd = delivers;
+        }
         Window made = window;
         if (made != null) {
-            made.close();
+            made.close(delivers);
         }
     }
 
@@ -118,8 +124,9 @@ public abstract class BackpressuredChannel extends ExchangeKey {
         if (made == null) {
             WINDOW.compareAndSet(this, (Window) null, new Window());
             made = window;
-            if (isClosed()) {
-                made.close();
+            Boolean end = windowEnd;
+            if (end != null) {
+                made.close(end);
             }
         }
         return made;

@@ -16,9 +16,10 @@ import java.util.concurrent.TimeoutException;
 final class Window {
     /** How often the engine has said that there is room. */
     private int count;
-    /** Made when the window is full, completed with true when there is room and with false when the channel has ended. */
+    /** Made when the window is full, completed with true when there is room, or as the channel has ended. */
     private CompletableFuture<Boolean> room;
-    private boolean closed;
+    /** How the channel has ended, null until it has: true if what was sent before goes to the client all the same. */
+    private Boolean end;
 
     /** Returns the count of a window, made yet or not. */
     static int count(Window window) {
@@ -29,10 +30,13 @@ final class Window {
         return count;
     }
 
-    /** Returns what is completed with true when there is room for a sender that met the full window, with false if there never is. */
+    /**
+     * Returns what is completed with true when there is room for a sender that met the full window, or what it sent is before the end that
+     * this side has put to the channel, and with false if the client does not get it.
+     */
     synchronized CompletableFuture<Boolean> whenRoom(int countBefore) {
-        if (closed) {
-            return CompletableFuture.completedFuture(false);
+        if (end != null) {
+            return CompletableFuture.completedFuture(end);
         }
         if (count != countBefore) {
             return CompletableFuture.completedFuture(true);
@@ -43,7 +47,10 @@ final class Window {
         return room;
     }
 
-    /** Waits for the room of {@link #whenRoom}. Returns false if the channel has ended. Throws after {@code timeoutMillis}, 0 for never. */
+    /**
+     * Waits for the room of {@link #whenRoom}. Returns false if the client does not get what was sent. Throws after {@code timeoutMillis}, 0
+     * for never.
+     */
     boolean await(int countBefore, long timeoutMillis) throws IOException {
         try {
             CompletableFuture<Boolean> waiting = whenRoom(countBefore);
@@ -65,24 +72,26 @@ final class Window {
 
     /** There is room again. */
     void open() {
-        complete(true);
+        complete(true, false);
     }
 
-    /** The channel has ended. */
-    void close() {
-        complete(false);
+    /** The channel has ended; {@code delivers} what was sent before. */
+    void close(boolean delivers) {
+        complete(delivers, true);
     }
 
-    private void complete(boolean open) {
+    private void complete(boolean outcome, boolean ends) {
         CompletableFuture<Boolean> waiting;
         synchronized (this) {
             count++;
-            closed |= !open;
+            if (ends && end == null) {
+                end = outcome;
+            }
             waiting = room;
             room = null;
         }
         if (waiting != null) {
-            waiting.complete(open);
+            waiting.complete(outcome);
         }
     }
 }
