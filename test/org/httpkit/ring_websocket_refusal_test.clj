@@ -38,7 +38,9 @@
          (refusals {::ws/listener listener} :text (raw/request "GET" "/path?query"))))
   (testing "the answer says what is wanted"
     (with-listener [port listener (raw/quiet)]
-      (is (= "websocket" (get-in (raw/fetch port "GET" "/") [:headers "upgrade"]))))))
+      (doseq [headers [{} {"Connection" "close"}]]
+        (is (= ["websocket" "Upgrade, close"]
+               (map (:headers (raw/fetch port "GET" "/" :headers headers)) ["upgrade" "connection"])))))))
 
 (deftest bad-handshakes
   (testing "are the client's fault: nothing is logged"

@@ -75,7 +75,10 @@
         (raw/with-connection [connection port]
           (raw/write connection (ws/handshake-text "/" {"Sec-WebSocket-Version" version}))
           (let [{:keys [status headers]} (raw/read-response connection)]
-            (is (= [426 "13"] [status (headers "sec-websocket-version")]) version)))))
+            (is (= [426 "13" "websocket" "Upgrade, close"]
+                   [status (headers "sec-websocket-version") (headers "upgrade") (headers "connection")])
+                version))
+          (is (raw/ended? connection)))))
     (raw/with-server [port (fn [request] (server/with-channel request ch (server/send! ch "never"))) {}]
       (raw/with-connection [connection port]
         (raw/write connection (ws/handshake-text "/" {"Sec-WebSocket-Version" "8"}))

@@ -44,9 +44,15 @@
   "The response to a request for an upgrade that is no valid handshake, in http-kit's words."
   {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"})
 
+(def upgrade-required
+  "Headers of a 426 (RFC 9110 sections 7.8 and 15.5.22). It closes: of a connection that ends the engine keeps no other option."
+  {"Upgrade" "websocket" "Connection" "Upgrade, close"})
+
 (defn refusal
   "Returns the response to such a request: the one given, or 426 if only the version is another than ours (section 4.4)."
   [request bad-request]
   (if (check (assoc-in request [:headers "sec-websocket-version"] "13"))
-    {:status 426 :headers {"Content-Type" "text/plain" "Sec-WebSocket-Version" "13"} :body "Sec-WebSocket-Version must be 13"}
+    {:status 426
+     :headers (assoc upgrade-required "Content-Type" "text/plain" "Sec-WebSocket-Version" "13")
+     :body "Sec-WebSocket-Version must be 13"}
     bad-request))

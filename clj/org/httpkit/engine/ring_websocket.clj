@@ -83,7 +83,7 @@
   [^AsyncChannel channel]
   (.send channel
          {:status 426
-          :headers {"Upgrade" "websocket", "Content-Type" "text/plain; charset=utf-8"}
+          :headers (assoc handshake/upgrade-required "Content-Type" "text/plain; charset=utf-8")
           :body "This resource is a WebSocket"}
          true)
   (throw (IllegalStateException. "The handler returned a :ring.websocket/listener, but the request asks for no upgrade")))
