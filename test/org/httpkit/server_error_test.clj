@@ -3,7 +3,7 @@
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.printed :refer [printed]]
             [httpkit-rs.raw :as raw])
-  (:import (java.util.concurrent CountDownLatch)
+  (:import (java.util.concurrent CountDownLatch LinkedBlockingQueue TimeUnit)
            (org.httpkit.logger EventNames)
            (org.httpkit.server AsyncChannel)))
 
@@ -65,7 +65,22 @@
       (raw/with-connection [connection port]
         (raw/write connection (raw/request "GET" "/whole") (raw/request "GET" "/whole"))
         (is (= [[200 "sent"] [200 "sent"]]
-               (repeatedly 2 #((juxt :status :body) (raw/read-response connection)))))))))
+               (repeatedly 2 #((juxt :status :body) (raw/read-response connection))))))))
+  (testing "leaves a stream that has begun to whoever holds its channel"
+    (let [channels (LinkedBlockingQueue.)
+          logged (LinkedBlockingQueue.)]
+      (raw/with-servers [port (fn [request]
+                                (.send ^AsyncChannel (:async-channel request) "sent" false)
+                                (.put channels (:async-channel request))
+                                (throw (ex-info "late" {})))
+                         {:error-logger (fn [_ exception] (.put logged (ex-message exception)))}]
+        (raw/with-connection [connection port]
+          (raw/write connection (raw/request "GET" "/"))
+          (is (= "late" (.poll logged raw/patience-millis TimeUnit/MILLISECONDS)))
+          (let [ch ^AsyncChannel (.take channels)]
+            (is (not (.isClosed ch)))
+            (.send ch ", and more" true))
+          (is (= [200 "sent, and more"] ((juxt :status :body) (raw/read-response connection)))))))))
 
 (deftest two-answers
   (testing "the second is ignored, and a warning says so"
