@@ -76,10 +76,11 @@
   (testing "no handshake of RFC 6455"
     (let [calls (atom [])]
       (serving/with-run [port (fn [request] (swap! calls conj (:websocket? request)) {:status 200})]
-        (are [status headers] (= status (raw/with-connection [connection port]
-                                          (:status (ws/handshake connection :headers headers))))
-          426 {"Sec-WebSocket-Version" "12"}
-          200 {"Upgrade" nil "Connection" nil})
+        (are [answer headers] (= answer (raw/with-connection [connection port]
+                                          ((juxt :status #(get-in % [:headers "connection"]))
+                                           (ws/handshake connection :headers headers))))
+          [426 "Upgrade, close"] {"Sec-WebSocket-Version" "12"}
+          [200 nil] {"Upgrade" nil "Connection" nil})
         (is (= [false] @calls))))))
 
 (deftest lifecycle

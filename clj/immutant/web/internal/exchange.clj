@@ -3,6 +3,7 @@
   (:require [immutant.web.internal.body :as body]
             [immutant.web.internal.channel :as channel]
             [immutant.web.internal.websocket :as websocket]
+            [org.httpkit.engine.handshake :as handshake]
             [org.httpkit.server :as server])
   (:import (clojure.lang PersistentArrayMap)
            (immutant.web.internal.channel Channel)
@@ -73,7 +74,7 @@
 (def ^:private wrong-version
   "RFC 6455 section 4.4."
   {:status 426
-   :headers {"Sec-WebSocket-Version" "13" "Upgrade" "websocket" "Content-Type" "text/plain"}
+   :headers (assoc handshake/upgrade-required "Sec-WebSocket-Version" "13" "Content-Type" "text/plain")
    :body "This server speaks version 13 of the WebSocket protocol"})
 
 (defn- wrong-version? [request]
