@@ -28,6 +28,11 @@ public final class RingApplication extends Application {
     private static final int HEADERS_TOO_LARGE = 431;
     private static final int CLOSED_KIND = 0xff;
 
+    static {
+        // Loaded here: by the first requests that fail, several at once, it would pin their virtual threads.
+        new ChannelCallbacks().end(CloseStatus.SERVER, CloseStatus.NORMAL, "");
+    }
+
     private final IFn handler;
     private final boolean ringAsync;
     private final boolean ringSpec;
