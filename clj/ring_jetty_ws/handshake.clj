@@ -1,6 +1,7 @@
 (ns ring-jetty-ws.handshake
   "From a request for an upgrade to what it is answered. Pure: nothing here sends anything."
   (:require [clojure.string :as string]
+            [org.httpkit.engine.handshake :as handshake]
             [org.httpkit.server :as server])
   (:import (java.util Locale)))
 
@@ -11,11 +12,6 @@
   "RFC 6455 section 4.1."
   "13")
 
-(defn- tokens
-  "Returns the parts of a comma-separated header, none if it is missing."
-  [request header]
-  (remove string/blank? (map string/trim (string/split (get-in request [:headers header] "") #","))))
-
 (defn upgrade?
   "Returns true for a request that goes to the handshake handler, and never to the Ring handler: those Jetty takes for an
   upgrade to WebSocket."
@@ -24,7 +20,7 @@
    (and (= :get request-method)
         (= "HTTP/1.1" protocol)
         (some-> (get headers "upgrade") string/trim (.equalsIgnoreCase "websocket"))
-        (some #(.equalsIgnoreCase "upgrade" %) (tokens request "connection")))))
+        (some #(.equalsIgnoreCase "upgrade" %) (handshake/tokens headers "connection")))))
 
 (defn request-map
   "Returns what the handshake handler gets: a Ring request without what belongs to a body, which an upgrade has none of."
@@ -67,7 +63,7 @@
   "Throws unless the one protocol in the headers, if there is any, is among those the client offered: RFC 6455 section
   4.1 has a client give up otherwise."
   [request headers]
-  (let [offered (set (tokens request "sec-websocket-protocol"))
+  (let [offered (set (handshake/tokens (:headers request) "sec-websocket-protocol"))
         chosen (mapcat (fn [[header value]]
                          (when (.equalsIgnoreCase "sec-websocket-protocol" header) (values value)))
                        headers)]

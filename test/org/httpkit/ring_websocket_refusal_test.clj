@@ -5,6 +5,7 @@
   (:require [clojure.test :refer [deftest is testing]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as websocket]
+            [org.httpkit.engine.handshake :as handshake]
             [org.httpkit.engine.ring-websocket :as ring-websocket]
             [org.httpkit.server :as server]
             [ring.websocket :as ws]
@@ -98,7 +99,7 @@
 
 (deftest offered-subprotocols
   (testing "each without the blanks around it"
-    (is (= ["a" "b c" "d" "e"] (#'ring-websocket/offered-protocols {:headers {"sec-websocket-protocol" " a,b c \t ,\td ,e\t"}}))))
+    (is (= ["a" "b c" "d" "e"] (handshake/tokens {"sec-websocket-protocol" " a,b c \t ,\td ,e\t"} "sec-websocket-protocol"))))
   (testing "are not looked at unless the listener chooses one"
     (let [request (reify clojure.lang.ILookup
                     (valAt [_ key] (throw (IllegalStateException. (str key))))

@@ -18,6 +18,13 @@
       (server/run-server handler options)
       (finally (.setContextClassLoader thread before)))))
 
+(defn- telling
+  "Returns a handler that delivers the channel as it opens, and the context class loader of its on-close."
+  [opened seen]
+  (fn [request]
+    (server/as-channel request {:on-open #(deliver opened %)
+                                :on-close (fn [_ _] (deliver seen (context-class-loader)))})))
+
 (deftest pool-threads-that-start-with-an-on-close
   (raw/with-server [other (fn [_] {:body "another application"}) {}]
     (dotimes [_ 5]
@@ -25,9 +32,7 @@
             opened (promise)
             seen (promise)
             stop (run-server-with loader
-                                  (fn [request]
-                                    (server/as-channel request {:on-open #(deliver opened %)
-                                                                :on-close (fn [_ _] (deliver seen (context-class-loader)))}))
+                                  (telling opened seen)
                                   {:port 0 :ip "127.0.0.1" :dispatch :in-place})]
         (try
           (raw/with-connection [connection (:local-port (meta stop))]
@@ -45,9 +50,7 @@
           opened (promise)
           seen (promise)
           stop (run-server-with loader
-                                (fn [request]
-                                  (server/as-channel request {:on-open #(deliver opened %)
-                                                              :on-close (fn [_ _] (deliver seen (context-class-loader)))}))
+                                (telling opened seen)
                                 {:port 0 :ip "127.0.0.1"})]
       (raw/with-connection [connection (:local-port (meta stop))]
         (raw/write connection (raw/request "GET" "/"))

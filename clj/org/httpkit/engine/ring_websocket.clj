@@ -58,16 +58,9 @@
   Object
   (toString [_] (str channel)))
 
-(defn- offered-protocols
-  "Returns the subprotocols the client offers."
-  [request]
-  ;; Not by a pattern with the blanks around the comma: where there is none, that takes the square of their number.
-  (map string/trim (some-> (get-in request [:headers "sec-websocket-protocol"])
-                           (string/split #","))))
-
 (defn- check-protocol [protocol request]
   (when (some? protocol)
-    (let [offered (offered-protocols request)]
+    (let [offered (handshake/tokens (:headers request) "sec-websocket-protocol")]
       (when-not (some #{protocol} offered)
         (throw (IllegalArgumentException.
                 (str ":ring.websocket/protocol " (pr-str protocol) " is none the client offers: "

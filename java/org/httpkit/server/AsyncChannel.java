@@ -189,7 +189,7 @@ public final class AsyncChannel extends BackpressuredChannel {
             Native.abort(connection(), exchange());
         }
         release(false);
-        ended(CloseStatus.SERVER, "");
+        ended(CloseStatus.SERVER, CloseStatus.SERVER, "");
         return true;
     }
 
