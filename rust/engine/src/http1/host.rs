@@ -25,11 +25,7 @@ pub(super) fn parse(value: &[u8]) -> Result<Host<'_>, Rejection> {
         }
         end + 1
     } else {
-        let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
-        if !is_name(&value[..end]) {
-            return Err(INVALID);
-        }
-        end
+        name_length(value).ok_or(INVALID)?
     };
     let (name, rest) = value.split_at(name_end);
     match rest {
@@ -39,23 +35,34 @@ pub(super) fn parse(value: &[u8]) -> Result<Host<'_>, Rejection> {
     }
 }
 
-/// RFC 3986 section 3.2.2, reg-name and IPv4address. User information, paths and white space are how one host is smuggled past a check
-/// for another.
-fn is_name(name: &[u8]) -> bool {
-    let mut rest = name;
-    while let Some(place) = rest.iter().position(|&byte| !is_name_byte(byte)) {
-        rest = match &rest[place..] {
-            [b'%', first, second, tail @ ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => tail,
-            _ => return false,
-        };
+/// The length of the name before the port: RFC 3986 section 3.2.2, reg-name and IPv4address. User information, paths and white space are
+/// how one host is smuggled past a check for another.
+fn name_length(value: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        end += value[end..].iter().take_while(|&&byte| NAME_BYTES[usize::from(byte)]).count();
+        match &value[end..] {
+            [b'%', first, second, ..] if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() => end += 3,
+            [] | [b':', ..] => return (end > 0).then_some(end),
+            _ => return None,
+        }
     }
-    !name.is_empty()
 }
 
 /// RFC 3986 section 2: unreserved, or a sub-delimiter.
 const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
 }
+
+static NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte as usize] = is_name_byte(byte);
+        byte += 1;
+    }
+    table
+};
 
 /// An IPv6 address, and perhaps the zone in which it is one (RFC 4007 section 11): the JDK's HttpClient sends it, though it means nothing here.
 fn is_address(literal: &[u8]) -> bool {
@@ -107,12 +114,12 @@ fn is_scheme(scheme: &[u8]) -> bool {
 
 fn parse_port(digits: &[u8]) -> Result<u16, Rejection> {
     const INVALID: Rejection = Rejection::bad("Invalid host header (bad port)");
-    let mut port: u16 = 0;
+    let mut port: u32 = 0;
     for digit in digits {
-        if !digit.is_ascii_digit() {
+        port = port * 10 + u32::from(digit.wrapping_sub(b'0'));
+        if !digit.is_ascii_digit() || port > u32::from(u16::MAX) {
             return Err(INVALID);
         }
-        port = port.checked_mul(10).and_then(|tens| tens.checked_add(u16::from(digit - b'0'))).ok_or(INVALID)?;
     }
-    Ok(port)
+    Ok(port as u16)
 }
