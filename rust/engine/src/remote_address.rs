@@ -70,36 +70,47 @@ fn through_proxies(trusted: &[Network], peer: Address, list: &[u8]) -> Option<Ip
 
 /// An address as Java prints it: IPv6 uncompressed (`0:0:0:0:0:0:0:1`).
 pub(crate) fn format_ip(address: IpAddr) -> Text {
-    let mut text = Text::new();
-    let mut scratch = Vec::new();
     match address {
         IpAddr::V4(address) => {
-            for (position, octet) in address.octets().into_iter().enumerate() {
-                if position > 0 {
-                    text.push(b'.');
-                }
-                if octet >= 100 {
-                    text.push(b'0' + octet / 100);
-                }
-                if octet >= 10 {
-                    text.push(b'0' + octet / 10 % 10);
-                }
-                text.push(b'0' + octet % 10);
+            let (mut text, mut length) = ([0; 16], 0);
+            for octet in address.octets() {
+                let (digits, count) = OCTETS[usize::from(octet)];
+                text[length..length + 4].copy_from_slice(&digits);
+                length += count;
             }
+            Text::from_slice(&text[..length - 1])
         }
         IpAddr::V6(address) => {
+            let mut text = Text::new();
             for (position, segment) in address.segments().into_iter().enumerate() {
                 if position > 0 {
                     text.push(b':');
                 }
-                scratch.clear();
-                scratch.extend_from_slice(format!("{segment:x}").as_bytes());
-                text.extend_from_slice(&scratch);
+                let digits = (u16::BITS - segment.leading_zeros()).div_ceil(4).max(1);
+                text.extend((0..digits).rev().map(|place| b"0123456789abcdef"[usize::from(segment >> (place * 4) & 0xf)]));
             }
+            text
         }
     }
-    text
 }
+
+/// An octet in decimal with the dot behind it, and how many bytes that is.
+static OCTETS: [([u8; 4], usize); 256] = {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
+        let first = (octet < 100) as usize + (octet < 10) as usize;
+        let mut place = first;
+        while place < 3 {
+            table[octet].0[place - first] = digits[place];
+            place += 1;
+        }
+        table[octet].1 = 4 - first;
+        octet += 1;
+    }
+    table
+};
 
 /// A port in decimal, for texts that name one.
 pub(crate) fn push_port(out: &mut Vec<u8>, port: u16) {
@@ -163,7 +174,12 @@ mod tests {
         let print = |text: &str| text.parse().map(|address| String::from_utf8_lossy(&format_ip(address)).into_owned()).ok();
         assert_eq!(print("127.0.0.1").as_deref(), Some("127.0.0.1"));
         assert_eq!(print("10.200.99.255").as_deref(), Some("10.200.99.255"));
+        for octet in 0..=255 {
+            let text = format!("{octet}.0.{octet}.{}", 255 - octet);
+            assert_eq!(print(&text), Some(text));
+        }
         assert_eq!(print("::1").as_deref(), Some("0:0:0:0:0:0:0:1"));
+        assert_eq!(print("2001:db8::ff00:10:0").as_deref(), Some("2001:db8:0:0:0:ff00:10:0"));
     }
 
     #[test]
