@@ -75,6 +75,8 @@ pub struct Request<'a> {
     pub in_place: bool,
     /// What the handler's time is to be reported for ([`observe`](crate::observe)) when it runs elsewhere.
     pub route: Route,
+    /// When all of it, or the head of a [streamed](Request::streamed) one, had come: nanoseconds of the monotonic clock.
+    pub received: u64,
 }
 
 /// One header field of a request.

@@ -15,7 +15,8 @@
 //! | 12, 14 | u16 | server name length, remote address length |
 //! | 16 | i32 | server port |
 //! | 20 | u32 | body length |
-//! | 24 | | URI, query, server name, remote address; per header u8 name index (0: u16 length, bytes), u32 length, value; inline body |
+//! | 24 | i64 | when it was received: what `System.nanoTime` would have returned, 0 where this side does not know |
+//! | 32 | | URI, query, server name, remote address; per header u8 name index (0: u16 length, bytes), u32 length, value; inline body |
 //!
 //! Response block (Java to here, in the direct buffer or a `byte[]`):
 //!

@@ -26,6 +26,8 @@ public final class RequestReader {
     private static final int KEPT_BLOCK = 64 * 1024;
 
     private final HeaderMaps headerMaps = new HeaderMaps();
+    private final LastText serverNames = new LastText();
+    private final LastText remoteAddresses = new LastText();
     private byte[] block = new byte[INITIAL_BLOCK];
     private int blockLength;
     private byte[] body;
@@ -94,18 +96,18 @@ public final class RequestReader {
     }
 
     /** Returns the Ring map of the request as http-kit fills it; to be called once, as an inline body is taken from the block. */
-    public IPersistentMap ringRequest(Object channel, long startTime) {
-        return ringRequest(channel, null, startTime, null);
+    public IPersistentMap ringRequest(Object channel) {
+        return ringRequest(channel, null, null);
     }
 
     /**
-     * As {@link #ringRequest(Object, long)}, with the body of a request that {@link #isStreamed}.
+     * As {@link #ringRequest(Object)}, with the body of a request that {@link #isStreamed}.
      *
      * <p>Unless {@code localAddress} is null every value is what Ring's SPEC says: nil for a length or charset that was not sent, the
      * whole Content-Type, the path of a URI that names its host, and a name and address always. {@code localAddress} gives that of the
      * connection as {@link Native#localAddress} writes it.
      */
-    public IPersistentMap ringRequest(Object channel, InputStream streamed, long startTime, Supplier<String> localAddress) {
+    public IPersistentMap ringRequest(Object channel, InputStream streamed, Supplier<String> localAddress) {
         boolean spec = localAddress != null;
         int at = afterUri;
         String query = null;
@@ -117,13 +119,13 @@ public final class RequestReader {
         String serverName = null;
         if ((flags & Wire.FLAG_SERVER_NAME) != 0) {
             int length = Wire.getUnsignedShort(block, Wire.REQUEST_SERVER_NAME_LENGTH);
-            serverName = text(at, length);
+            serverName = serverNames.read(block, at, length);
             at += length;
         }
         String remoteAddress = null;
         if ((flags & Wire.FLAG_REMOTE_ADDRESS) != 0) {
             int length = Wire.getUnsignedShort(block, Wire.REQUEST_REMOTE_ADDRESS_LENGTH);
-            remoteAddress = text(at, length);
+            remoteAddress = remoteAddresses.read(block, at, length);
             at += length;
         }
         int contentLength = Wire.getInt(block, Wire.REQUEST_BODY_LENGTH);
@@ -167,8 +169,14 @@ public final class RequestReader {
             Keywords.CONTENT_TYPE, spec || charset == null ? contentType : ContentType.withoutParameters(contentType),
             Keywords.CONTENT_LENGTH, streamed == null ? collectedLength(headers, contentLength, spec) : declaredLength(headers),
             Keywords.CHARACTER_ENCODING, charset == null && !spec ? "utf8" : charset,
-            Keywords.START_TIME, startTime,
+            Keywords.START_TIME, received(),
         });
+    }
+
+    /** Returns when the request was received, or its head if {@link #isStreamed}: nanoseconds as of {@link System#nanoTime}. */
+    private long received() {
+        long nanos = Wire.getLong(block, Wire.REQUEST_RECEIVED);
+        return nanos == 0 ? System.nanoTime() : nanos;
     }
 
     private static Number collectedLength(HeaderMaps.Entry headers, int length, boolean spec) {

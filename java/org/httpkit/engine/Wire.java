@@ -29,7 +29,8 @@ final class Wire {
     static final int REQUEST_REMOTE_ADDRESS_LENGTH = 14;
     static final int REQUEST_SERVER_PORT = 16;
     static final int REQUEST_BODY_LENGTH = 20;
-    static final int REQUEST_HEAD = 24;
+    static final int REQUEST_RECEIVED = 24;
+    static final int REQUEST_HEAD = 32;
 
     static final int FLAG_HTTP11 = 1;
     static final int FLAG_WEBSOCKET = 2;
@@ -70,6 +71,10 @@ final class Wire {
 
     static int getInt(byte[] block, int at) {
         return (int) INT.get(block, at);
+    }
+
+    static long getLong(byte[] block, int at) {
+        return (long) LONG.get(block, at);
     }
 
     static void putShort(byte[] block, int at, int value) {

@@ -120,8 +120,7 @@ public final class RingApplication extends Application {
     protected int request(Worker worker, RequestReader request, long connection, int exchange) {
         AsyncChannel channel = new AsyncChannel(this, connection, exchange, request);
         StreamedBody body = request.isStreamed() ? new StreamedBody(this, channel) : null;
-        IPersistentMap ringRequest =
-            request.ringRequest(channel, body, System.nanoTime(), ringSpec ? () -> Native.localAddress(connection) : null);
+        IPersistentMap ringRequest = request.ringRequest(channel, body, ringSpec ? () -> Native.localAddress(connection) : null);
         if (request.isInPlace() && dispatcher.tryEnter()) {
             Object outer = worker.begin(this);
             try {

@@ -8,6 +8,7 @@ use super::outbox::LOW_WATER;
 use super::requests::AbortOnPanic;
 use super::{Connection, State};
 use crate::application::{Flow, Message, MessageKind};
+use crate::clock::now_nanos;
 use crate::dispatch;
 use crate::exchange::Exchange;
 use crate::stats::Counter;
@@ -132,7 +133,8 @@ impl Connection {
         let _guard = AbortOnPanic(exchange);
         self.server.stats.add(Counter::MessagesIn, 1);
         let in_place = message.in_place.then_some(message.route);
-        let _call = dispatch::get().begin(self.id(), in_place, self.server.config.in_place_budget, &self.server.stats);
+        let budget = self.server.config.in_place_budget;
+        let _call = dispatch::get().begin(self.id(), in_place, now_nanos(), budget, &self.server.stats);
         self.server.application.message(exchange, message)
     }
 }

@@ -8,6 +8,7 @@ use super::body::Streamed;
 use super::outbox::{Flushed, LOW_WATER};
 use super::{Connection, State};
 use crate::application::Request;
+use crate::clock::now_nanos;
 use crate::exchange::Exchange;
 use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head};
 use crate::proxy::{self, FirstLine, ProxyProtocol};
@@ -19,6 +20,8 @@ impl Connection {
     /// Hands the requests in `input` to the application, one after the other. Returns how much of it is done with.
     pub(super) fn process(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, input: &[u8]) -> usize {
         let (mut position, driver) = (0, state.driver);
+        // When the call before was over, until something else takes time: one reading of the clock serves two calls.
+        let mut moment = None;
         state.flags.unread_input = false;
         if state.flags.awaits_proxy {
             match self.read_proxy_line(state, input) {
@@ -28,9 +31,12 @@ impl Connection {
         }
         while position < input.len() && state.transport.is_some() && !state.http.is_closed() {
             let must_flush = state.outbox.has_bulk() || state.outbox.buffered() > LOW_WATER;
-            if must_flush && self.flush(state) != Flushed::All {
-                state.flags.unread_input = true;
-                break;
+            if must_flush {
+                moment = None;
+                if self.flush(state) != Flushed::All {
+                    state.flags.unread_input = true;
+                    break;
+                }
             }
             let mut storage = HeaderStorage::new();
             match state.http.receive(&input[position..], &mut storage, &self.server.config.limits) {
@@ -42,7 +48,7 @@ impl Connection {
                 }
                 Ok(Received::Request { consumed, head, body }) => {
                     position += consumed;
-                    self.dispatch(state, head, body, position < input.len());
+                    moment = self.dispatch(state, head, body, position < input.len(), moment);
                 }
                 Ok(Received::Head { consumed, head, awaits_continue }) => {
                     position += consumed;
@@ -55,13 +61,13 @@ impl Connection {
                         }
                     }
                     let whole = state.whole_body();
-                    self.dispatch(state, head, whole.as_deref().unwrap_or_default(), position < input.len());
+                    self.dispatch(state, head, whole.as_deref().unwrap_or_default(), position < input.len(), None);
                 }
                 Ok(Received::Collected { consumed, request }) => {
                     position += consumed;
                     let mut storage = HeaderStorage::new();
                     match request.parse(&mut storage) {
-                        Ok(head) => self.dispatch(state, head, &request.body, position < input.len()),
+                        Ok(head) => moment = self.dispatch(state, head, &request.body, position < input.len(), None),
                         Err(rejection) => self.reject(state, rejection),
                     }
                 }
@@ -103,8 +109,16 @@ impl Connection {
         }
     }
 
-    /// Calls the application without the lock. `more`: further input follows in the same read.
-    fn dispatch(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, head: RequestHead<'_, '_>, body: &[u8], more: bool) {
+    /// Calls the application without the lock. `more`: further input follows in the same read. `moment`: now, where it is known. Returns
+    /// the moment of the call's end, likewise.
+    fn dispatch(
+        self: &Arc<Self>,
+        state: &mut MutexGuard<'_, State>,
+        head: RequestHead<'_, '_>,
+        body: &[u8],
+        more: bool,
+        moment: Option<u64>,
+    ) -> Option<u64> {
         state.exchange = state.exchange.wrapping_add(1);
         state.flags.corked = more;
         state.flags.watched = false;
@@ -117,7 +131,7 @@ impl Connection {
         let route = self.server.route(head.method, uri);
         state.route = route;
         let streamed = state.streamed.is_some();
-        let request = Request {
+        let mut request = Request {
             method: head.method,
             http11: head.http11,
             websocket: head.websocket,
@@ -132,11 +146,13 @@ impl Connection {
             // A handler that waits for its client would hold up a whole reactor.
             in_place: !streamed && dispatch::get().is_in_place(self.server.config.dispatch, route),
             route,
+            received: moment.unwrap_or_else(now_nanos),
         };
         if !request.in_place && state.flags.corked {
             // Earlier answers must not wait for a handler that may take long.
             state.flags.corked = false;
             self.flush(state);
+            request.received = now_nanos();
         }
         if head.websocket {
             // A refused upgrade costs the connection: what follows it may be frames, never another request.
@@ -145,25 +161,28 @@ impl Connection {
         let exchange = Exchange { connection: self, number: state.exchange };
         let driver = state.driver;
         state.flags.input_held_by = more.then_some(driver);
-        MutexGuard::unlocked(state, || self.run(&exchange, &request));
+        let end = MutexGuard::unlocked(state, || self.run(&exchange, &request));
         if state.driver != driver {
-            return;
+            return None;
         }
         state.flags.input_held_by = None;
         if state.http.is_in_exchange() && state.flags.corked {
             state.flags.corked = false;
             self.flush(state);
         }
+        end
     }
 
-    /// Calls the application, under the eyes of the monitor.
-    fn run(&self, exchange: &Exchange<'_>, request: &Request<'_>) {
+    /// Calls the application, under the eyes of the monitor. Returns the moment of the end, if it was looked at.
+    fn run(&self, exchange: &Exchange<'_>, request: &Request<'_>) -> Option<u64> {
         let _guard = AbortOnPanic(exchange);
         self.server.stats.add(Counter::Requests, 1);
         self.server.stats.add(Counter::InPlace, u64::from(request.in_place));
         let in_place = request.in_place.then_some(request.route);
-        let _call = dispatch::get().begin(self.id, in_place, self.server.config.in_place_budget, &self.server.stats);
+        let budget = self.server.config.in_place_budget;
+        let call = dispatch::get().begin(self.id, in_place, request.received, budget, &self.server.stats);
         self.server.application.request(exchange, request);
+        call.end()
     }
 
     pub(super) fn send_continue(&self, state: &mut State) {

@@ -17,7 +17,7 @@ const COMPUTES_MICROS: u64 = 250;
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Slot {
-    /// When the running call has used up its budget, in microseconds and never 0, perhaps with `RESCUED`; `IDLE` between calls.
+    /// When the running call has used up its budget, in nanoseconds and never 0, perhaps with `RESCUED`; `IDLE` between calls.
     call: AtomicU64,
     /// The connection it runs for.
     connection: AtomicU64,
@@ -42,9 +42,9 @@ impl Slot {
 
     /// A call begins on this thread.
     #[inline]
-    pub(crate) fn begin(&self, deadline_micros: u64, connection: u64) {
+    pub(crate) fn begin(&self, deadline_nanos: u64, connection: u64) {
         self.connection.store(connection, Ordering::Relaxed);
-        self.call.store(deadline_micros.max(1), Ordering::Release);
+        self.call.store(deadline_nanos.max(1), Ordering::Release);
     }
 
     /// The call has returned. True if a spare was released for it: one thread has to park again.
@@ -54,9 +54,9 @@ impl Slot {
     }
 
     /// The call, if it has used up its budget and has no spare yet.
-    pub(crate) fn overdue(&self, now_micros: u64) -> Option<Overdue> {
+    pub(crate) fn overdue(&self, now_nanos: u64) -> Option<Overdue> {
         let call = self.call.load(Ordering::Acquire);
-        let is_overdue = call != IDLE && call & RESCUED == 0 && now_micros > call;
+        let is_overdue = call != IDLE && call & RESCUED == 0 && now_nanos > call;
         is_overdue.then(|| Overdue { call, connection: self.connection.load(Ordering::Relaxed) })
     }
 

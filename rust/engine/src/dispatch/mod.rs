@@ -11,7 +11,7 @@ mod predictor;
 mod spares;
 mod watched;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use once_cell::sync::Lazy;
 
@@ -22,6 +22,7 @@ pub use self::predictor::Route;
 pub(crate) use self::spares::Spares;
 #[cfg(all(test, feature = "model"))]
 pub(crate) use self::{calls::Rescue, doze::Doze};
+use crate::clock::now_nanos;
 use crate::runtime;
 use crate::stats::{Counter, Stats};
 
@@ -59,7 +60,6 @@ pub(crate) struct Dispatcher {
     /// One for each reactor.
     crews: Vec<Crew>,
     monitor: Monitor,
-    epoch: Instant,
 }
 
 static DISPATCHER: Lazy<Dispatcher> = Lazy::new(Dispatcher::new);
@@ -87,23 +87,36 @@ pub(crate) struct Call<'a> {
     slot: Option<&'a Slot>,
     /// `None` for one that only hands its request to the pool.
     in_place: Option<Route>,
+    /// In nanoseconds of the clock.
     deadline: u64,
     stats: &'a Stats,
 }
 
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        if self.slot.is_some_and(Slot::end) {
+impl Call<'_> {
+    /// Ends the call. Returns the moment, if it was looked at.
+    pub(crate) fn end(mut self) -> Option<u64> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Option<u64> {
+        if self.slot.take().is_some_and(Slot::end) {
             // A spare took over: one thread has to wait again.
             runtime::park_one(runtime::here().reactor);
         }
-        if let Some(route) = self.in_place {
-            let quick = self.dispatcher.now_micros() <= self.deadline;
-            if !quick {
-                self.stats.add(Counter::Mispredicted, 1);
-            }
-            self.dispatcher.observe(route, quick);
+        let route = self.in_place.take()?;
+        let now = now_nanos();
+        let quick = now <= self.deadline;
+        if !quick {
+            self.stats.add(Counter::Mispredicted, 1);
         }
+        self.dispatcher.observe(route, quick);
+        Some(now)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
@@ -115,12 +128,7 @@ impl Crew {
 
 impl Dispatcher {
     fn new() -> Self {
-        Self {
-            predictor: Predictor::new(),
-            crews: (0..cores()).map(|_| Crew::new()).collect(),
-            monitor: Monitor::default(),
-            epoch: Instant::now(),
-        }
+        Self { predictor: Predictor::new(), crews: (0..cores()).map(|_| Crew::new()).collect(), monitor: Monitor::default() }
     }
 
     /// Whether a request on this thread runs in place. With no spare waiting none does: each reactor keeps one active thread.
@@ -133,11 +141,18 @@ impl Dispatcher {
         may && self.spares(runtime::here().reactor).any_waiting()
     }
 
-    /// A call begins on this thread, under the eyes of the monitor: also one that hands its request to the pool, for that is the
+    /// A call begins on this thread `now`, under the eyes of the monitor: also one that hands its request to the pool, for that is the
     /// application's, and may run what it does not take on the caller's thread.
-    pub(crate) fn begin<'a>(&'a self, connection: u64, in_place: Option<Route>, budget: Duration, stats: &'a Stats) -> Call<'a> {
-        let budget = u64::try_from(budget.as_micros()).unwrap_or(u64::MAX >> 2);
-        let deadline = self.now_micros().saturating_add(budget);
+    pub(crate) fn begin<'a>(
+        &'a self,
+        connection: u64,
+        in_place: Option<Route>,
+        now: u64,
+        budget: Duration,
+        stats: &'a Stats,
+    ) -> Call<'a> {
+        let budget = u64::try_from(budget.as_nanos()).unwrap_or(u64::MAX >> 2);
+        let deadline = now.saturating_add(budget).min(u64::MAX >> 1);
         let slot = self.slot();
         if let Some(slot) = slot {
             slot.begin(deadline, connection);
@@ -150,7 +165,7 @@ impl Dispatcher {
     /// watched already, and on other threads.
     pub(crate) fn watch<'a>(&'a self, budget: Duration, stats: &'a Stats) -> Option<Call<'a>> {
         let is_free = self.slot().is_some_and(|slot| !slot.is_busy());
-        is_free.then(|| self.begin(NO_CONNECTION, None, budget, stats))
+        is_free.then(|| self.begin(NO_CONNECTION, None, now_nanos(), budget, stats))
     }
 
     /// A call for that connection runs on this thread, and nobody has taken over from it.
@@ -179,10 +194,6 @@ impl Dispatcher {
     /// The spares of a reactor.
     pub(crate) fn spares(&self, reactor: usize) -> &Spares {
         &self.crews[reactor].spares
-    }
-
-    fn now_micros(&self) -> u64 {
-        self.epoch.elapsed().as_micros() as u64
     }
 }
 

@@ -9,6 +9,7 @@ use once_cell::sync::OnceCell;
 use super::Dispatcher;
 use super::calls::{Overdue, Rescue, Slot};
 use super::doze::Doze;
+use crate::clock::now_nanos;
 use crate::{registry, runtime};
 
 /// How often it looks: a call over its budget is found within this time. Each look costs some 10 microseconds, most of them the kernel's.
@@ -84,7 +85,7 @@ impl Dispatcher {
 
     /// One look at all calls.
     fn look(&self) -> Found {
-        let now = self.now_micros();
+        let now = now_nanos();
         let mut found = Found::Nothing;
         for (reactor, crew) in self.crews.iter().enumerate() {
             for slot in &crew.slots {

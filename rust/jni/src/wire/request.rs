@@ -4,7 +4,7 @@ use httpkit_engine::{FieldName, Request};
 
 use super::cursor::{Malformed, Writer};
 
-const FIXED_PART: usize = 24;
+const FIXED_PART: usize = 32;
 
 const HTTP_1_1: u8 = 1;
 const WEBSOCKET: u8 = 2;
@@ -76,6 +76,9 @@ impl<'a> RequestBlock<'a> {
         fixed[14..16].copy_from_slice(&(remote_address.len() as u16).to_le_bytes());
         fixed[16..20].copy_from_slice(&i32::from(request.server_port).to_le_bytes());
         fixed[20..24].copy_from_slice(&(request.body.len() as u32).to_le_bytes());
+        // Elsewhere the JVM has another clock.
+        let received = if cfg!(target_os = "linux") { request.received } else { 0 };
+        fixed[24..32].copy_from_slice(&received.to_le_bytes());
 
         let mut block = Writer::new(place);
         block.bytes(&fixed)?;
@@ -161,6 +164,7 @@ mod tests {
             streamed: false,
             in_place: false,
             route: Route::default(),
+            received: 0,
         }
     }
 
@@ -189,6 +193,7 @@ mod tests {
             headers: &headers,
             body: b"name=value\x00\xFF",
             in_place: true,
+            received: if cfg!(target_os = "linux") { 1_234_567_890_123 } else { 0 },
             ..minimal()
         };
         assert_eq!(encoded(&request, true), vector("request-inline-body"));

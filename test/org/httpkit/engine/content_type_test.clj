@@ -13,14 +13,14 @@
                 (.order ByteOrder/LITTLE_ENDIAN)
                 (.putShort 2 1)
                 (.putInt 4 1)
-                (.position 24)
+                (.position 32)
                 (.put (byte \/))
                 (.put (byte content-type-index))
                 (.putInt (.length header))
                 (.put (.getBytes header "ISO-8859-1")))
         length (.position block)
         reader (doto (RequestReader.) (.read block length 0 nil))]
-    ((juxt :content-type :character-encoding) (.ringRequest reader nil 0))))
+    ((juxt :content-type :character-encoding) (.ringRequest reader nil))))
 
 (deftest charset
   (are [expected header] (= expected (parsed header))
