@@ -44,6 +44,7 @@ impl Connection {
                 Ok(Received::Incomplete { consumed }) => position += consumed,
                 Ok(Received::Continue { consumed }) => {
                     position += consumed;
+                    moment = None;
                     self.send_continue(state);
                 }
                 Ok(Received::Request { consumed, head, body }) => {
@@ -61,13 +62,14 @@ impl Connection {
                         }
                     }
                     let whole = state.whole_body();
-                    self.dispatch(state, head, whole.as_deref().unwrap_or_default(), position < input.len(), None);
+                    let whole = whole.as_deref().unwrap_or_default();
+                    moment = self.dispatch(state, head, whole, position < input.len(), moment);
                 }
                 Ok(Received::Collected { consumed, request }) => {
                     position += consumed;
                     let mut storage = HeaderStorage::new();
                     match request.parse(&mut storage) {
-                        Ok(head) => moment = self.dispatch(state, head, &request.body, position < input.len(), None),
+                        Ok(head) => moment = self.dispatch(state, head, &request.body, position < input.len(), moment),
                         Err(rejection) => self.reject(state, rejection),
                     }
                 }
