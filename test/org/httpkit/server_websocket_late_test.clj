@@ -114,6 +114,14 @@
         (is (ws/no-event? events))
         (text socket 0)
         (is (= ["0" "1" :normal] (repeatedly 3 #(ws/next-event events))))
+        (is (= 0 (registered ch))))))
+  (testing "also where that is a violation, whose connection a send found broken"
+    (with-listener (.orderedClose UpgradeOptions/DEFAULT)
+      (fn [ch socket events]
+        (call socket "closed" (int Application/CLOSED_VIOLATION) (int 1002) "" (int 1))
+        (is (ws/no-event? events))
+        (message socket 0 Application/MESSAGE_BROKEN "")
+        (is (= :protocol-error (ws/next-event events)))
         (is (= 0 (registered ch)))))))
 
 (deftest a-message-that-could-not-be-made

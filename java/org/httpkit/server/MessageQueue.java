@@ -90,7 +90,7 @@ abstract class MessageQueue implements ServerTask {
         boolean inPlace;
         synchronized (this) {
             boolean idle = number == nextNumber && !busy && !gated;
-            if (idle && (opcode == Application.MESSAGE_BROKEN || early == null && callback(opcode) == null)) {
+            if (idle && early == null && (opcode == Application.MESSAGE_BROKEN || callback(opcode) == null)) {
                 advance();
                 return answer;
             }
