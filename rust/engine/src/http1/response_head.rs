@@ -117,7 +117,8 @@ where
                 } else if !keep_alive {
                     continue;
                 }
-                has_connection = true;
+                // A client of HTTP/1.0 that is not told takes the end of the connection for that of the answer.
+                has_connection = style.http11 || !keep_alive || has_token(value, b"keep-alive");
             }
             _ => {}
         }

@@ -250,3 +250,17 @@ fn server_and_date_are_added_unless_set() {
     assert_eq!(field(&lines(&output), "server"), [""; 0]);
     assert_eq!(field(&lines(&output), "date"), [""; 0]);
 }
+
+#[test]
+fn h20_an_http_1_0_client_is_told_that_the_connection_stays_whatever_else_the_handler_says_of_it() {
+    for (value, expected) in
+        [("upgrade", vec!["upgrade", "Keep-Alive"]), ("foo", vec!["foo", "Keep-Alive"]), ("Keep-Alive", vec!["Keep-Alive"])]
+    {
+        let mut http = in_exchange(GET_10);
+        let mut output = Vec::new();
+        let headers: [Header<'_>; 1] = [(b"Connection", value.as_bytes())];
+        assert_eq!(http.answer(&mut output, 200, headers, 0, None, STYLE), Ok(true));
+        assert_eq!(field(&lines(&output), "connection"), expected);
+        assert_eq!(http.complete(), Next::Read);
+    }
+}
