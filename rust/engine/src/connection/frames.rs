@@ -61,6 +61,7 @@ impl Connection {
             let Received { consumed, event } = session.protocol.receive(&mut input[position..]);
             position += consumed;
             let more = position < length;
+            session.talked |= !matches!(event, None | Some(Event::Pong(_)));
             match event {
                 None => {}
                 Some(Event::Text(text)) => self.deliver(state, MessageKind::Text, &text, more),

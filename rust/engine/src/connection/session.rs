@@ -39,6 +39,8 @@ pub(super) struct Session {
     pub(super) heard: bool,
     /// Something was sent since the deadline was set.
     spoke: bool,
+    /// Of that, a message or another frame than a pong.
+    pub(super) talked: bool,
     /// A ping went out and nothing came since.
     pub(super) pinged: bool,
     /// Without a frame in either direction for so many milliseconds it is closed; 0 for any time.
@@ -105,6 +107,7 @@ impl Connection {
             too_slow: false,
             heard: false,
             spoke: false,
+            talked: false,
             pinged: false,
             idle_millis: options.idle_millis,
         }));
@@ -215,7 +218,8 @@ impl Connection {
                 self.server.application.websocket_closed(id, &end, messages);
             });
         }
-        if let Some(reply) = closed.reply {
+        // Another thread may have ended the connection meanwhile.
+        if let Some(reply) = closed.reply.filter(|_| state.transport.is_some()) {
             state.outbox.buffer().extend_from_slice(&reply);
         }
     }
@@ -255,7 +259,7 @@ impl Connection {
         let Some(session) = state.session.as_deref_mut() else { return 0 };
         // A pong that came before the wait was for something else, as a socket with room, counts.
         session.pinged &= !std::mem::take(&mut session.heard);
-        session.spoke = false;
+        (session.spoke, session.talked) = (false, false);
         self.silence(session)
     }
 
@@ -288,16 +292,17 @@ impl Connection {
             if !session.heard && !session.spoke {
                 self.close_session(state, SocketEndKind::Idle, CloseCode::GOING_AWAY, IDLE_TIMEOUT.to_owned());
             }
-        } else if session.heard {
+        } else if session.talked || session.heard && !session.pinged {
             session.pinged = false;
-        } else if session.pinged {
+        } else if session.pinged && !session.heard {
             session.told = true;
             let reason = IDLE_TIMEOUT.to_owned();
             state.notices.socket_end =
                 Some(Box::new(SocketEnd { kind: SocketEndKind::Idle, code: CloseCode::GOING_AWAY.0, reason }));
             self.abort(state, CloseCause::Timeout);
         } else {
-            session.pinged = true;
+            // Also after a mere pong: a proxy in between counts from the last byte, too.
+            (session.pinged, session.heard) = (true, false);
             push_frame(state.outbox.buffer(), Opcode::Ping, b"");
         }
         // Armed again by `written`, whatever it waits for now.

@@ -1,5 +1,7 @@
 //! How WebSockets end (RFC 6455 section 7): whoever begins, one Close frame each, and the application hears of it once.
 
+use std::time::{Duration, Instant};
+
 use httpkit_engine::websocket::{InvalidClose, Opcode};
 use httpkit_engine::{Exchange, Sent, SocketEnd, SocketEndKind, with_exchange};
 
@@ -281,6 +283,22 @@ fn a_peer_that_answers_no_ping_is_reaped() {
         alive.send_frame(PONG, b"");
     };
     assert_eq!(answer, (TEXT, b"alive".to_vec()));
+}
+
+#[test]
+fn one_that_only_answers_pings_is_pinged_in_every_period() {
+    let interval = Duration::from_millis(400);
+    let fixture = Fixture::with(|config| config.ping_interval = 400);
+    let mut client = fixture.open_websocket("/ws");
+    let pings: Vec<Instant> = (0..5)
+        .map(|_| {
+            assert_eq!(client.frame(), (PING, Vec::new()));
+            client.send_frame(PONG, b"");
+            Instant::now()
+        })
+        .collect();
+    let quickest = pings.windows(2).map(|pair| pair[1] - pair[0]).min();
+    assert!(quickest < Some(interval * 3 / 2), "a proxy would have closed it: {quickest:?}");
 }
 
 #[test]
