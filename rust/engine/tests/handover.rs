@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use httpkit_engine::{CloseCause, Counter, Dispatch, Sent, ServerConfig, with_exchange};
 use support::application::head;
-use support::client::Ending;
+use support::client::{Client, Ending};
 use support::{Fixture, PATIENCE, eventually, timeouts};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -306,4 +306,42 @@ fn more_slow_calls_than_threads_hold_up_nobody_else() {
     for _ in 0..200 {
         assert_eq!(fixture.get("/elsewhere").status, 200);
     }
+}
+
+/// Connections of which the second is kept by `/block/1`, and the last, which has the same reactor, has sent a request that is not read.
+/// `None` on a machine with one reactor.
+fn unread_request(fixture: &Fixture) -> Option<Vec<Client>> {
+    let reactors = std::thread::available_parallelism().expect("a number").get();
+    // One after the other, each goes to the next reactor; the first one's has the sweeper.
+    let mut clients: Vec<Client> = (0..reactors + 2).map(|_| fixture.connect()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/a").text(), "/a"));
+    clients[1].send(requests(&["/block/1"]));
+    fixture.app.held(1);
+    clients[reactors + 1].send(requests(&["/late"]));
+    (reactors > 1).then_some(clients)
+}
+
+#[test]
+fn a_request_that_is_there_is_answered_though_the_connection_has_been_idle_for_too_long() {
+    let long = Duration::from_secs(60);
+    let (fixture, _turn) = fixture_with(Dispatch::InPlace, long, |config| config.timeouts = timeouts(0, 0, 0, 3000));
+    let Some(mut clients) = unread_request(&fixture) else { return fixture.app.release(1) };
+    assert_eq!(clients[0].get("/b").text(), "/b");
+    assert_eq!(clients[0].ending(), Ending::Closed, "the sweeper has been there, and later than the deadline of the last one");
+    fixture.app.release(1);
+    assert_eq!(clients.last_mut().unwrap().response().text(), "/late");
+}
+
+#[test]
+fn nor_does_a_drain_end_a_connection_on_which_a_request_has_come() {
+    let (fixture, _turn) = fixture_of(Dispatch::InPlace, Duration::from_secs(60));
+    let Some(mut clients) = unread_request(&fixture) else { return fixture.app.release(1) };
+    fixture.server.drain();
+    assert_eq!(clients[0].ending(), Ending::Closed);
+    fixture.app.release(1);
+    let response = clients.last_mut().unwrap().response();
+    assert_eq!((response.text(), response.header("connection")), ("/late", Some("Close")));
+    assert_eq!(clients.last_mut().unwrap().ending(), Ending::Closed);
+    drop(clients);
+    fixture.app.wait("the last connection", |log| log.drained == 1);
 }

@@ -16,8 +16,10 @@ use crate::registry;
 use crate::runtime::LONGEST_TICK;
 use crate::websocket::CloseCode;
 
-/// How long a client that was refused may take to close its side.
+/// How long a client that was refused may take to close its side, or to send more.
 const LINGER: Duration = Duration::from_secs(1);
+/// How many times in a row it may send more: proxies send all of a request before they look at the answer.
+const MOST_LINGERS: u8 = 30;
 /// How long a client may take to read an answer after which the connection closes, before what it sends is missed.
 const READING: Duration = Duration::from_secs(5);
 /// How long the next piece of a stream may take whose client has closed its side: such a client may have left.
@@ -145,12 +147,15 @@ impl Connection {
                 return;
             }
             self.deadline.store(waiting.deadline(&self.server.config.timeouts), Ordering::Relaxed);
+            if self.server.is_draining() {
+                self.hurry(state);
+            }
         }
     }
 
     /// The server stops: the rest of a head is on its way, or never comes.
-    pub(super) fn hurry_head(&self, state: &State) {
-        if state.waiting == Waiting::Head && state.http.is_mid_request() {
+    pub(super) fn hurry(&self, state: &State) {
+        if matches!(state.waiting, Waiting::Head | Waiting::Idle) {
             self.deadline.fetch_min(after(LAST_HEAD), Ordering::Relaxed);
         }
     }
@@ -164,6 +169,16 @@ impl Connection {
         self.update_deadline(&mut state, false);
         if self.deadline.load(Ordering::Relaxed) <= now {
             match state.waiting {
+                Waiting::Idle | Waiting::Head if !state.http.is_mid_request() && state.has_arrived() => {
+                    self.deadline.store(after(LOOK_EVERY), Ordering::Relaxed);
+                }
+                Waiting::Linger
+                    if state.flags.still_sends && state.flags.lingers < MOST_LINGERS && !self.server.is_draining() =>
+                {
+                    state.flags.still_sends = false;
+                    state.flags.lingers += 1;
+                    self.deadline.store(after(LINGER), Ordering::Relaxed);
+                }
                 Waiting::Body if state.http.is_receiving() => {
                     self.refuse_body(&mut state, Rejection::TIMEOUT, CloseCause::Timeout);
                 }

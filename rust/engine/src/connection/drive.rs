@@ -11,6 +11,7 @@ use parking_lot::MutexGuard;
 use tokio::io::ReadBuf;
 
 use super::outbox::Flushed;
+use super::transport::Transport;
 use super::{Connection, State};
 use crate::application::CloseCause;
 use crate::buffers::with_read_buffer;
@@ -84,6 +85,11 @@ impl State {
         has_room && !self.flags.read_closed
     }
 
+    /// Whether something has come between two requests that the task has not read yet: the machine may have slept meanwhile.
+    pub(super) fn has_arrived(&self) -> bool {
+        !self.flags.lingering && !self.http.is_closed() && self.transport.as_ref().is_some_and(Transport::has_input)
+    }
+
     /// Whether the exchange is over once the client has closed its side.
     pub(super) fn needs_client(&self) -> bool {
         self.flags.watched && self.http.is_in_exchange()
@@ -141,8 +147,8 @@ impl Connection {
             return false;
         }
         let idle = !state.http.is_in_exchange() && !state.flags.unread_input && state.flags.input_held_by.is_none();
-        // `drain` found an answer on its way here, and left the end to us.
-        if idle && self.server.is_draining() && !state.http.is_mid_request() {
+        // `drain` found an answer on its way here, or a request, and left the end to us.
+        if idle && self.server.is_draining() && !state.http.is_mid_request() && !state.has_arrived() {
             state.http.close();
         }
         if state.http.is_closed() && !state.flags.lingering {
@@ -200,6 +206,7 @@ impl Connection {
             }
             self.server.stats.add(Counter::BytesIn, piece.filled().len() as u64);
             if state.flags.lingering {
+                state.flags.still_sends = true;
                 return Poll::Ready(());
             }
             self.take_input(state, piece.filled_mut());

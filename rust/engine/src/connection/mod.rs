@@ -118,6 +118,10 @@ struct Flags {
     full: bool,
     /// Output is written and shut down; what the client still sends is discarded until it closes.
     lingering: bool,
+    /// Some of that came since the deadline was set.
+    still_sends: bool,
+    /// How many times the deadline was set again for that.
+    lingers: u8,
     /// Close with a linger: the client may still be sending what will not be read.
     linger_wanted: bool,
     /// Likewise, only because the client may send another request.

@@ -56,7 +56,10 @@ impl Connection {
         }
         if state.http.is_in_exchange() || state.http.is_mid_request() || !state.outbox.is_empty() {
             state.http.close_after_exchange();
-            self.hurry_head(&state);
+            self.hurry(&state);
+        } else if state.has_arrived() {
+            // Its task reads it, and ends with the answer.
+            self.hurry(&state);
         } else if !state.http.is_closed() || state.flags.lingering && state.flags.lingers_for_more {
             self.end(&mut state, CloseCause::Server);
         } else if state.flags.lingering {

@@ -144,22 +144,36 @@ impl Transport {
 
     /// Whether the peer is still there, however much of what it sent has not been read.
     pub(super) fn presence(&self) -> Presence {
-        let (socket, gone) = match self {
-            Self::Tcp(stream) => (stream.as_fd(), GONE),
+        let gone = match self {
+            Self::Tcp(_) => GONE,
             // Says so as soon as its peer has closed it, and keeps what that has sent.
-            Self::Unix(stream) => (stream.as_fd(), PollFlags::empty()),
+            Self::Unix(_) => PollFlags::empty(),
         };
-        let mut sockets = [PollFd::from_borrowed_fd(socket, FINISHED)];
-        if poll(&mut sockets, Some(&Timespec::default())).is_err() {
-            return Presence::Present;
-        }
-        let events = sockets[0].revents();
+        let events = self.events(FINISHED);
         if events.intersects(gone) {
             Presence::Gone
         } else if events.intersects(FINISHED | GONE) {
             Presence::Finished
         } else {
             Presence::Present
+        }
+    }
+
+    /// Whether the peer has sent what has not been read, its end included.
+    pub(super) fn has_input(&self) -> bool {
+        self.events(PollFlags::IN).intersects(PollFlags::IN)
+    }
+
+    /// Those of the events that are there now, whatever the poller knows, and errors.
+    fn events(&self, wanted: PollFlags) -> PollFlags {
+        let socket = match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        };
+        let mut sockets = [PollFd::from_borrowed_fd(socket, wanted)];
+        match poll(&mut sockets, Some(&Timespec::default())) {
+            Ok(_) => sockets[0].revents(),
+            Err(_) => PollFlags::empty(),
         }
     }
 

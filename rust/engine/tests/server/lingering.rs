@@ -1,5 +1,7 @@
 //! The close after an answer (RFC 9112 section 9.6): a client that is still reading may send what nobody wants, and loses nothing.
 
+use std::time::{Duration, Instant};
+
 use httpkit_engine::{CloseCause, Counter, ResponseHead, Sent, with_exchange};
 
 use crate::support::client::{Client, Ending};
@@ -174,4 +176,19 @@ fn a_client_that_has_closed_its_side_is_not_waited_for() {
     assert_eq!(client.response().body.len(), 100_000);
     assert_eq!(client.ending(), Ending::Closed);
     eventually("the end", || fixture.server.gauges()[0] == 0);
+}
+
+#[test]
+fn a_refusal_waits_for_a_client_that_sends_on_before_it_reads() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000\r\n\r\n");
+    let begin = Instant::now();
+    // Longer than one that is silent is waited for.
+    while begin.elapsed() < Duration::from_millis(2500) {
+        client.send([b'x'; 100]);
+    }
+    assert_eq!(client.response().status, 413);
+    assert_eq!(client.ending(), Ending::Closed);
+    eventually("the end of one that is silent", || fixture.server.gauges()[0] == 0);
 }
