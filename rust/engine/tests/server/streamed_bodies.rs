@@ -148,14 +148,15 @@ fn what_is_not_read_waits_at_the_client() {
     let rest = sent[1..].to_vec();
     let sending = std::thread::spawn(move || sender.send(rest));
     let bytes_in = || fixture.server.stats()[Counter::BytesIn as usize];
-    // The others' requests are counted as well.
-    let held = |taken: usize| usize::try_from(bytes_in()).unwrap() <= taken + HELD + 100_000;
+    // The others' requests are counted as well: on a busy machine the pieces are small, and there are thousands.
+    let held = |taken: usize, others: usize| usize::try_from(bytes_in()).unwrap() <= taken + HELD + others * 100 + 10_000;
     eventually("a full window", || bytes_in() >= 256 * 1024);
-    let mut received = Vec::new();
+    let (mut received, mut others) = (Vec::new(), 0);
     while received.len() < sent.len() {
-        assert!(held(received.len()), "{} bytes read, {} asked for", bytes_in(), received.len());
+        assert!(held(received.len(), others), "{} bytes read, {} asked for", bytes_in(), received.len());
         // Others have their turn meanwhile.
         assert_eq!(fixture.get("/other").status, 200);
+        others += 1;
         let BodyPiece::Bytes(bytes) = receive(&fixture, id) else { panic!("no bytes") };
         assert!(bytes.len() <= HELD);
         received.extend(bytes);
