@@ -162,7 +162,7 @@ public final class ResponseWriter {
         }
         onlyTexts &= value instanceof String;
         if (text.length() == CONTENT_LENGTH.length() && text.equalsIgnoreCase(CONTENT_LENGTH)) {
-            handlerLength = parseLength(value);
+            handlerLength = handlerLength == NO_LENGTH ? parseLength(value) : handlerLength;
         } else if (text.length() == TRANSFER_ENCODING.length() && text.equalsIgnoreCase(TRANSFER_ENCODING)) {
             return;
         } else if (value instanceof String) {
