@@ -255,6 +255,8 @@
           (fn [port]
             (is (= "127.0.0.1 127.0.0.1 localhost"
                    (:body (raw/fetch port "GET" "/" :headers {"X-Forwarded-For" "203.0.113.7"}))))
+            (is (= "127.0.0.1 127.0.0.1 localhost"
+                   (:body (raw/fetch port "GET" "/events/whose" :headers {"X-Forwarded-For" "203.0.113.7"}))))
             (with-stream [reader port "/events"]
               (await-count @(ns-resolve events 'listeners) 1)
               (doseq [id [1 2 3]] ; One at a time: nothing waits for a buffer to fill.

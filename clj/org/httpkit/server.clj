@@ -198,8 +198,9 @@
     :slow-client                - what `send!` does when more than 256 KiB wait: :close goes on, up to :max-pending;
                                   :block waits until the client has taken most of it; :drop leaves WebSocket messages out
                                   until then and returns true (default :close)
-    :ws-ping-interval           - milliseconds: a WebSocket client that sends nothing for so long is pinged, and after as long
-                                  again without a byte taken for gone; nil or 0 for none (default nil)
+    :ws-ping-interval           - length of a period in milliseconds: a WebSocket client that sends nothing but pongs in a whole
+                                  one is pinged, and taken for gone if it sends no byte in the next; nil or 0 for none
+                                  (default nil)
 
   Headers:
     :server-header              - value of the Server header, nil for none (default \"http-kit\")
@@ -210,7 +211,7 @@
     :trusted-proxies            - networks (\"10.0.0.0/8\") whose X-Forwarded-For is believed; one is enough to switch the
                                   next option off, [] is not (default none)
     :legacy-unsafe-remote-addr? - whether anybody's X-Forwarded-For is believed, as in http-kit (default true)
-    :proxy-protocol             - :disable, :enable or :optional: PROXY protocol, version 1 (default :disable)
+    :proxy-protocol             - :disable, :enable or :optional: PROXY protocol, version 1, TCP4 (default :disable)
 
   Logging:
     :error-logger, :warn-logger - functions of a message and a Throwable (default: print to standard error)
