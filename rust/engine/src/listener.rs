@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use socket2::{Domain, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, UnixListener};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::{Listen, ServerConfig};
 use crate::connection::{Connection, Drive, Stop, Transport};
@@ -93,6 +93,21 @@ impl Listener {
         }
         accepted.map(Some)
     }
+
+    /// A connection that the system has made already, whatever the poller knows. Must run inside a reactor.
+    fn accept_now(&self) -> io::Result<(Transport, Address)> {
+        let inner = self.inner.lock();
+        let (socket, peer) = match &inner.socket {
+            None => return Err(io::ErrorKind::NotConnected.into()),
+            Some(ListenSocket::Tcp(listener)) => SockRef::from(listener).accept()?,
+            Some(ListenSocket::Unix(listener, _)) => SockRef::from(listener).accept()?,
+        };
+        socket.set_nonblocking(true)?;
+        Ok(match peer.as_socket() {
+            Some(peer) => (Transport::Tcp(TcpStream::from_std(socket.into())?), Address::from(peer)),
+            None => (Transport::Unix(UnixStream::from_std(socket.into())?), Address::Unix),
+        })
+    }
 }
 
 fn bind_tcp(config: &ServerConfig, address: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
@@ -174,6 +189,17 @@ pub(crate) async fn accept_forever(server: Arc<ServerState>) {
                 }
                 tokio::time::sleep(BACK_OFF).await;
             }
+        }
+    }
+}
+
+/// Accepts what the system has connected already: closing the listener would reset it, requests and all. Must run inside the first reactor.
+pub(crate) fn accept_rest(server: &Arc<ServerState>) {
+    for count in 0..server.config.backlog {
+        let accepted = if server.has_room() { server.listener.accept_now() } else { return };
+        // Whatever is wrong, the listener is about to be closed.
+        if accepted.and_then(|(transport, peer)| begin(server, transport, peer, count)).is_err() {
+            return;
         }
     }
 }

@@ -122,6 +122,10 @@ impl Server {
     /// Stops listening, ends idle connections, and lets the others end with their current exchange. The application hears
     /// [`Application::drained`] once none is left.
     pub fn drain(&self) {
+        if let Ok(reactor) = runtime::first() {
+            let _context = reactor.enter();
+            listener::accept_rest(&self.state);
+        }
         self.state.draining.store(true, Ordering::SeqCst);
         self.state.listener.close();
         self.stop_connections(Stop::Drain);

@@ -345,3 +345,22 @@ fn nor_does_a_drain_end_a_connection_on_which_a_request_has_come() {
     drop(clients);
     fixture.app.wait("the last connection", |log| log.drained == 1);
 }
+
+#[test]
+fn nor_one_that_has_not_been_accepted_yet() {
+    let (fixture, _turn) = fixture_of(Dispatch::InPlace, Duration::from_secs(60));
+    // The first connection is the first reactor's, which accepts: unless those of the test before are still ending.
+    let mut first = fixture.connect();
+    first.send(requests(&["/block/1"]));
+    fixture.app.held(1);
+    let (mut late, mut silent) = (fixture.connect(), fixture.connect());
+    late.send(requests(&["/late"]));
+    fixture.server.drain();
+    assert_eq!(silent.ending(), Ending::Closed);
+    fixture.app.release(1);
+    assert_eq!(late.response().text(), "/late");
+    assert_eq!(late.ending(), Ending::Closed);
+    assert_eq!(first.response().text(), "/block/1");
+    drop((late, first));
+    fixture.app.wait("the last connection", |log| log.drained == 1);
+}
