@@ -6,6 +6,7 @@ mod support;
 
 mod addresses;
 mod backpressure;
+mod crowds;
 mod deadlines;
 mod departures;
 mod drain;

@@ -15,7 +15,8 @@ pub(crate) fn is_child(test: &str) -> bool {
 }
 
 fn command(test: &str, limits: &str) -> Command {
-    let script = format!("{limits}; exec \"$0\" --exact \"$1\" --nocapture --test-threads 1");
+    // Thousands of connections need more descriptors than most systems give unasked.
+    let script = format!("ulimit -Sn \"$(ulimit -Hn)\"; {limits}; exec \"$0\" --exact \"$1\" --nocapture --test-threads 1");
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(std::env::current_exe().expect("this program")).arg(test).env(CHILD, test);
     command
