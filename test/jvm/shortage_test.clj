@@ -6,7 +6,8 @@
             [httpkit-rs.child :as child]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.skip :refer [skip]]
-            [httpkit-rs.temporary :as temporary])
+            [httpkit-rs.temporary :as temporary]
+            [jvm.load :as load])
   (:import (java.io BufferedReader)
            (java.util List)))
 
@@ -64,6 +65,30 @@
           (skip "strace is not there, or may not trace")))
       (testing "the listener is as it was"
         (is (= (repeat 10 "fine") (served port 10)))))))
+
+;; A SYN that finds the backlog full is sent again after a second.
+(def ^:private retry-millis 1000)
+
+(defn- connect-all
+  "Connects so many clients, 8 at once. Returns them and the most milliseconds that one took."
+  [port clients]
+  (let [connect-some (fn [] (mapv (fn [_] (load/timed #(raw/connect port))) (range (quot (long clients) 8))))
+        timed (mapcat deref (doall (repeatedly 8 #(future (connect-some)))))]
+    [(mapv second timed) (reduce max (map first timed))]))
+
+(deftest a-burst-of-connects
+  (testing "waits for no retry, with the backlog of a server that was not told otherwise"
+    (with-open [jvm (child/start)]
+      (let [port (child/evaluate jvm '(start))
+            burst (fn []
+                    (let [[connections millis] (connect-all port 2000)]
+                      (doseq [connection connections]
+                        (raw/write connection (raw/request "GET" "/")))
+                      (is (= {"fine" 2000} (frequencies (map #(:body (raw/read-response %)) connections))))
+                      (run! raw/disconnect connections)
+                      millis))]
+        ;; A pause of the machine is as long as a retry: the quickest of a few rounds.
+        (is (some #(< (long %) (long retry-millis)) (repeatedly 3 burst)))))))
 
 (deftest a-backlog-that-fills-while-the-process-is-stopped
   (with-open [jvm (child/start)]
