@@ -12,11 +12,14 @@
 (def patience-millis 20000)
 
 (defn connect
-  "Returns a connection to the port; `:receive-buffer` makes a client that takes little at a time."
-  [port & {:keys [address receive-buffer]}]
+  "Returns a connection to the port; `:receive-buffer` makes a client that takes little at a time, `:from` is the address of its
+  own side."
+  [port & {:keys [address receive-buffer ^String from]}]
   (let [socket (doto (Socket.) (.setSoTimeout patience-millis) (.setTcpNoDelay true))]
     (when receive-buffer
       (.setReceiveBufferSize socket receive-buffer))
+    (when from
+      (.bind socket (InetSocketAddress. from 0)))
     (.connect socket (InetSocketAddress. (InetAddress/getByName (or address "127.0.0.1")) (int port)) patience-millis)
     {:socket socket
      :in (BufferedInputStream. (.getInputStream socket))
