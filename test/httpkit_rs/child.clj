@@ -83,10 +83,11 @@
     (.start)))
 
 (defn start
-  "Starts a JVM; returns a Closeable. `:options` are JVM options, `:before` directories in front of the class path."
-  ^Closeable [& {jvm-options :options before :before}]
+  "Starts a JVM; returns a Closeable. `:options` are JVM options, `:before` directories in front of the class path, `:through` a
+  command that becomes the JVM."
+  ^Closeable [& {jvm-options :options :keys [before through]}]
   (let [directory (temporary/directory)
-        command (concat [(program "java")] (options) jvm-options
+        command (concat through [(program "java")] (options) jvm-options
                         ["-cp" (class-path (concat before [@compiled])) "clojure.main" "-m" "jvm.served"])
         builder (doto (ProcessBuilder. ^List (vec command))
                   (.directory directory)
