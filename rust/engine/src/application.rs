@@ -8,20 +8,25 @@ use crate::exchange::Exchange;
 use crate::http1::{Method, NameIndex};
 
 /// A program that answers requests. Methods are called on runtime threads and must not unwind.
+///
+/// Those that return a bool return false when the application could not take the news in, for want of memory for instance: then it is told
+/// again later, until it has.
 pub trait Application: Send + Sync + 'static {
     /// One request; its body included, unless it is [streamed](Request::streamed). Called without any lock held, so the application may
     /// answer through `exchange` before it returns, or keep `exchange.id()` and answer from another thread.
     fn request(&self, exchange: &Exchange<'_>, request: &Request<'_>);
 
     /// The outbox of an exchange that reported [`Sent::Full`](crate::Sent::Full) has room again.
-    fn writable(&self, exchange: ExchangeId);
+    fn writable(&self, exchange: ExchangeId) -> bool;
 
     /// More of a body has come, or will not come, after [`Exchange::receive`](crate::Exchange::receive) said
     /// [`BodyPiece::Later`](crate::BodyPiece::Later). An application that never asks has no use for it.
-    fn readable(&self, _exchange: ExchangeId) {}
+    fn readable(&self, _exchange: ExchangeId) -> bool {
+        true
+    }
 
-    /// An exchange that was not finished has lost its connection. Called at most once for an exchange.
-    fn closed(&self, exchange: ExchangeId, cause: CloseCause);
+    /// An exchange that was not finished has lost its connection. Returns true at most once for an exchange.
+    fn closed(&self, exchange: ExchangeId, cause: CloseCause) -> bool;
 
     /// One message or control frame of a WebSocket. Called without any lock held, and for one connection in order; calls do not overlap,
     /// but for one in place that has outlasted its budget. Its thread may have lost its core before it did anything, so that the application
@@ -32,9 +37,11 @@ pub trait Application: Send + Sync + 'static {
         Flow::GoOn
     }
 
-    /// A WebSocket has ended, other than by [`Exchange::close_websocket`](crate::Exchange::close_websocket). Called at most once, after
-    /// `messages` calls of [`Application::message`], of which one may be late.
-    fn websocket_closed(&self, _exchange: ExchangeId, _end: &SocketEnd, _messages: u32) {}
+    /// A WebSocket has ended, other than by [`Exchange::close_websocket`](crate::Exchange::close_websocket). Returns true at most once,
+    /// after `messages` calls of [`Application::message`], of which one may be late.
+    fn websocket_closed(&self, _exchange: ExchangeId, _end: &SocketEnd, _messages: u32) -> bool {
+        true
+    }
 
     /// The engine itself answered a request that could not be dispatched (400, 413, 414, 417, 431, 501, 503 …).
     fn rejected(&self, status: u16);
@@ -43,7 +50,7 @@ pub trait Application: Send + Sync + 'static {
     fn accept_failed(&self, error: &std::io::Error);
 
     /// The server was told to drain and its last connection has ended.
-    fn drained(&self);
+    fn drained(&self) -> bool;
 }
 
 /// One request. Texts are Latin-1 bytes as received; `headers` are unique and in order of appearance.

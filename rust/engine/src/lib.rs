@@ -20,6 +20,7 @@ mod model;
 mod proxy;
 mod registry;
 mod remote_address;
+mod repetition;
 mod runtime;
 mod server;
 mod socket_file;

@@ -180,6 +180,11 @@ pub(crate) fn spawn(reactor: usize, task: impl Future<Output = ()> + Send + 'sta
     }
 }
 
+/// Spawns a task that waits for times, in the reactor that has them.
+pub(crate) fn spawn_timed(task: impl Future<Output = ()> + Send + 'static) {
+    spawn(0, task);
+}
+
 /// Parks one thread of the reactor of that number.
 pub(crate) fn park_one(reactor: usize) {
     if let Some(reactor) = numbered(reactor) {

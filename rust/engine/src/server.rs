@@ -16,7 +16,7 @@ use crate::http1::Method;
 use crate::listener::{self, Listener};
 use crate::proxy::ProxyProtocol;
 use crate::stats::{COUNTERS, Counter, Stats};
-use crate::{registry, runtime};
+use crate::{registry, repetition, runtime};
 
 /// Number of gauges.
 pub const GAUGES: usize = 2;
@@ -156,7 +156,7 @@ impl ServerState {
     }
 
     /// Counts a connection in, unless the server is draining.
-    pub(crate) fn connection_begins(&self) -> bool {
+    pub(crate) fn connection_begins(self: &Arc<Self>) -> bool {
         self.connections.fetch_add(1, Ordering::SeqCst);
         self.stats.add(Counter::Accepted, 1);
         // Counted before this is asked, as `drain` says it before it counts: one of the two sees the other.
@@ -167,7 +167,7 @@ impl ServerState {
         true
     }
 
-    pub(crate) fn connection_ended(&self) {
+    pub(crate) fn connection_ended(self: &Arc<Self>) {
         self.connections.fetch_sub(1, Ordering::SeqCst);
         if self.config.max_connections > 0 {
             self.room.notify_one();
@@ -203,9 +203,12 @@ impl ServerState {
         self.draining.load(Ordering::Relaxed)
     }
 
-    fn check_drained(&self) {
+    fn check_drained(self: &Arc<Self>) {
         if self.is_draining() && self.connections.load(Ordering::SeqCst) == 0 && !self.drained.swap(true, Ordering::SeqCst) {
-            self.application.drained();
+            let server = Arc::clone(self);
+            if !server.application.drained() {
+                repetition::repeat(move |_| server.application.drained());
+            }
         }
     }
 }

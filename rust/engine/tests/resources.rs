@@ -29,13 +29,19 @@ impl Application for Lean {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let _ = exchange.respond(head(200), &[b'a'; 1000]);
     }
-    fn writable(&self, _: ExchangeId) {}
-    fn closed(&self, _: ExchangeId, _: CloseCause) {}
+    fn writable(&self, _: ExchangeId) -> bool {
+        true
+    }
+    fn closed(&self, _: ExchangeId, _: CloseCause) -> bool {
+        true
+    }
     fn rejected(&self, _: u16) {}
     fn accept_failed(&self, _: &std::io::Error) {
         println!("\nfailed {}", processor_time().as_micros());
     }
-    fn drained(&self) {}
+    fn drained(&self) -> bool {
+        true
+    }
 }
 
 fn lean() -> (Arc<Lean>, Server) {

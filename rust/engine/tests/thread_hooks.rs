@@ -30,11 +30,17 @@ impl Application for Hooked {
     fn request(&self, exchange: &Exchange<'_>, _: &Request<'_>) {
         let _ = exchange.respond(head(200), HOOKED.get().to_string().as_bytes());
     }
-    fn writable(&self, _: ExchangeId) {}
-    fn closed(&self, _: ExchangeId, _: CloseCause) {}
+    fn writable(&self, _: ExchangeId) -> bool {
+        true
+    }
+    fn closed(&self, _: ExchangeId, _: CloseCause) -> bool {
+        true
+    }
     fn rejected(&self, _: u16) {}
     fn accept_failed(&self, _: &std::io::Error) {}
-    fn drained(&self) {}
+    fn drained(&self) -> bool {
+        true
+    }
 }
 
 #[test]

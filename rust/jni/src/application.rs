@@ -97,15 +97,19 @@ impl JavaApplication {
         Flow::GoOn
     }
 
-    /// One up-call whose failure concerns nobody but the log: an exception has been described when this returns.
-    fn notify<const N: usize>(&self, method: JMethodID, arguments: impl FnOnce(&mut Env<'_>) -> Result<[jvalue; N]>) {
+    /// One up-call with news. Returns false if it failed, mostly for want of memory, and may be repeated: an exception has been described.
+    fn notify<const N: usize>(&self, method: JMethodID, arguments: impl FnOnce(&mut Env<'_>) -> Result<[jvalue; N]>) -> bool {
         let outcome = guarded(|| {
             fault::pass(Point::UpCall);
             self.call(method, arguments)
         });
         match outcome {
-            None | Some(Ok(()) | Err(Error::JavaException)) => {}
-            Some(Err(error)) => report(format_args!("cannot call the application: {error}")),
+            Some(Ok(())) => true,
+            None | Some(Err(Error::JavaException)) => false,
+            Some(Err(error)) => {
+                report(format_args!("cannot call the application: {error}"));
+                false
+            }
         }
     }
 
@@ -135,15 +139,15 @@ impl Application for JavaApplication {
         }
     }
 
-    fn writable(&self, exchange: ExchangeId) {
-        self.notify(self.classes.writable, |_| Ok(identity(exchange)));
+    fn writable(&self, exchange: ExchangeId) -> bool {
+        self.notify(self.classes.writable, |_| Ok(identity(exchange)))
     }
 
-    fn readable(&self, exchange: ExchangeId) {
-        self.notify(self.classes.readable, |_| Ok(identity(exchange)));
+    fn readable(&self, exchange: ExchangeId) -> bool {
+        self.notify(self.classes.readable, |_| Ok(identity(exchange)))
     }
 
-    fn closed(&self, exchange: ExchangeId, cause: CloseCause) {
+    fn closed(&self, exchange: ExchangeId, cause: CloseCause) -> bool {
         let cause = match cause {
             CloseCause::Client => 0,
             CloseCause::Server => 1,
@@ -152,7 +156,7 @@ impl Application for JavaApplication {
         self.notify(self.classes.closed, |_| {
             let [connection, number] = identity(exchange);
             Ok([connection, number, jvalue { i: cause }])
-        });
+        })
     }
 
     fn message(&self, exchange: &Exchange<'_>, message: &Message<'_>) -> Flow {
@@ -172,13 +176,13 @@ impl Application for JavaApplication {
         }
     }
 
-    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, messages: u32) {
+    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, messages: u32) -> bool {
         self.notify(self.classes.web_socket_closed, |env| {
             let reason = env.new_string(&end.reason)?;
             let [connection, number] = identity(exchange);
             let (kind, code) = (end.kind as i32 | (messages << NUMBER_SHIFT) as i32, i32::from(end.code));
             Ok([connection, number, jvalue { i: kind }, jvalue { i: code }, jvalue { l: reason.as_raw() }])
-        });
+        })
     }
 
     fn rejected(&self, status: u16) {
@@ -192,8 +196,8 @@ impl Application for JavaApplication {
         });
     }
 
-    fn drained(&self) {
-        self.notify(self.classes.drained, |_| Ok([]));
+    fn drained(&self) -> bool {
+        self.notify(self.classes.drained, |_| Ok([]))
     }
 }
 

@@ -10,6 +10,7 @@ mod deadline;
 mod drive;
 mod frames;
 mod handover;
+mod news;
 mod outbox;
 mod received;
 mod requests;
@@ -291,8 +292,6 @@ impl Connection {
         let received = state.received_change();
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
         let messages = state.messages;
-        // The application's pool may run what it does not take on the caller's thread.
-        let is_news = notices.closed.is_some() || notices.socket_end.is_some() || notices.writable || notices.readable;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
         drop(state);
         if let Some(waker) = waker {
@@ -307,27 +306,12 @@ impl Connection {
         if written > 0 {
             self.server.stats.add(Counter::BytesOut, written);
         }
-        let _watch = is_news.then(|| self.under_watch());
         if let Some(status) = notices.rejected {
             self.server.stats.add(Counter::Rejected, 1);
             self.server.application.rejected(status);
         }
-        if notices.writable {
-            self.server.application.writable(id);
-        }
-        if notices.readable {
-            self.server.application.readable(id);
-        }
-        if let Some(cause) = notices.closed {
-            self.server.application.closed(id, cause);
-        }
-        if let Some(end) = notices.socket_end {
-            self.server.application.websocket_closed(id, &end, messages);
-        }
-        if notices.ended {
-            // Not before: whoever is told of the end may ask for the addresses.
-            registry::remove(self.id);
-            self.server.connection_ended();
+        if notices.ended || notices.are_news() {
+            self.tell(id, messages, notices);
         }
     }
 }

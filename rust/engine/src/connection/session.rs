@@ -213,10 +213,13 @@ impl Connection {
         if !session.told {
             let end = SocketEnd { kind: kind(&closed), code: closed.code.0, reason: closed.reason };
             let (id, messages) = (ExchangeId { connection: self.id, exchange: state.exchange }, state.messages);
-            MutexGuard::unlocked(state, || {
+            let told = MutexGuard::unlocked(state, || {
                 let _watch = self.under_watch();
-                self.server.application.websocket_closed(id, &end, messages);
+                self.server.application.websocket_closed(id, &end, messages)
             });
+            if !told {
+                state.notices.socket_end = Some(Box::new(end));
+            }
         }
         // Another thread may have ended the connection meanwhile.
         if let Some(reply) = closed.reply.filter(|_| state.transport.is_some()) {

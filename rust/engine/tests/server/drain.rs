@@ -193,16 +193,20 @@ impl Application for StopsItself {
         let _ = exchange.respond(head(200), b"bye");
         self.stop();
     }
-    fn writable(&self, _: ExchangeId) {}
-    fn closed(&self, _: ExchangeId, _: CloseCause) {
+    fn writable(&self, _: ExchangeId) -> bool {
+        true
+    }
+    fn closed(&self, _: ExchangeId, _: CloseCause) -> bool {
         self.stop();
+        true
     }
     fn rejected(&self, _: u16) {
         self.stop();
     }
     fn accept_failed(&self, _: &std::io::Error) {}
-    fn drained(&self) {
+    fn drained(&self) -> bool {
         self.stop();
+        true
     }
 }
 

@@ -17,6 +17,7 @@ mod lingering;
 mod listening;
 mod pipelining;
 mod refusals;
+mod repetition;
 mod slow_clients;
 mod streamed_bodies;
 mod stuck;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,8 @@ pub(crate) struct Log {
 pub(crate) struct App {
     log: Mutex<Log>,
     changed: Condvar,
+    /// So many of the next news it does not take in.
+    deaf: AtomicUsize,
 }
 
 const UPGRADE: [(&[u8], &[u8]); 2] = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")];
@@ -96,6 +99,25 @@ impl App {
     fn note(&self, change: impl FnOnce(&mut Log)) {
         change(&mut self.lock());
         self.changed.notify_all();
+    }
+
+    /// Does not take in so many of the news that follow.
+    pub(crate) fn deafen(&self, count: usize) {
+        self.deaf.store(count, Ordering::SeqCst);
+    }
+
+    /// How many more it will not take in.
+    pub(crate) fn deaf(&self) -> usize {
+        self.deaf.load(Ordering::SeqCst)
+    }
+
+    /// Writes the news down, unless it is deaf to them. Returns whether it has.
+    fn hear(&self, change: impl FnOnce(&mut Log)) -> bool {
+        let is_deaf = self.deaf.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| count.checked_sub(1)).is_ok();
+        if !is_deaf {
+            self.note(change);
+        }
+        !is_deaf
     }
 
     /// Sends a stream from the calling thread, as fast as it is taken.
@@ -203,16 +225,16 @@ impl Application for App {
         }
     }
 
-    fn writable(&self, exchange: ExchangeId) {
-        self.note(|log| log.writable.push(exchange));
+    fn writable(&self, exchange: ExchangeId) -> bool {
+        self.hear(|log| log.writable.push(exchange))
     }
 
-    fn readable(&self, exchange: ExchangeId) {
-        self.note(|log| log.readable.push(exchange));
+    fn readable(&self, exchange: ExchangeId) -> bool {
+        self.hear(|log| log.readable.push(exchange))
     }
 
-    fn closed(&self, exchange: ExchangeId, cause: CloseCause) {
-        self.note(|log| log.closed.push((exchange, cause)));
+    fn closed(&self, exchange: ExchangeId, cause: CloseCause) -> bool {
+        self.hear(|log| log.closed.push((exchange, cause)))
     }
 
     /// Sends messages back, but for those that say what to do.
@@ -248,15 +270,16 @@ impl Application for App {
         Flow::GoOn
     }
 
-    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, _messages: u32) {
+    fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, _messages: u32) -> bool {
         let is_connected = with_exchange(exchange, |_| ()).is_some();
-        self.note(|log| {
+        let heard = self.hear(|log| {
             log.ends.push((exchange, end.clone()));
             log.ends_before_closes += usize::from(is_connected);
         });
         if end.reason == "block" {
             self.wait("a release", |log| log.released.contains(&1));
         }
+        heard
     }
 
     fn rejected(&self, status: u16) {
@@ -267,11 +290,11 @@ impl Application for App {
         self.note(|log| log.accept_failures.push(Instant::now()));
     }
 
-    fn drained(&self) {
-        self.note(|log| {
+    fn drained(&self) -> bool {
+        self.hear(|log| {
             log.drained += 1;
             log.closed_before_drained = log.closed.len();
-        });
+        })
     }
 }
 
@@ -314,7 +337,6 @@ fn file_of(length: usize) -> File {
 }
 
 fn tempfile() -> File {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("httpkit-engine-{}-{number}", std::process::id()));
