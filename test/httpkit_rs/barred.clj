@@ -32,8 +32,13 @@
                   (.setAccessible true))
                 (object-array [(factory barred?)])))
 
+(defn- task [f]
+  (let [of (doto (.getDeclaredMethod (Class/forName "org.httpkit.server.ServerTask") "of" (into-array Class [Runnable]))
+             (.setAccessible true))]
+    (.invoke of nil (object-array [f]))))
+
 (defn execute [overflow f]
-  (call overflow "execute" f))
+  (call overflow "execute" (task f)))
 
 (defn serve
   "Has a thread do what `server-loop` does; returns a future of its end."

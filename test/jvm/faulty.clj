@@ -8,6 +8,7 @@
             [org.httpkit.server :as server])
   (:import (java.lang.reflect Method Modifier)
            (java.net SocketException)
+           (java.util.concurrent LinkedBlockingQueue TimeUnit)
            (org.httpkit.engine Native)))
 
 (set! *warn-on-reflection* true)
@@ -129,6 +130,34 @@
                    (catch SocketException _ :closed))))))
        (do (panic disarm)
            (:body (raw/fetch port "GET" "/")))]
+      (finally (panic disarm)))))
+
+(def ^:private ends (LinkedBlockingQueue.))
+
+(defn serve-ends
+  "Starts a server whose channels tell `end-outcome` of their ends. Returns its port."
+  []
+  (served/start (fn [{:keys [uri] :as request}]
+                  (if (= "/" uri)
+                    {:body "fine"}
+                    (server/as-channel request {:on-open #(server/send! % "open" false)
+                                                :on-close (fn [_ status] (.put ^LinkedBlockingQueue ends status))})))
+                {:error-logger (fn [_ _]) :warn-logger (fn [_ _])}))
+
+(defn end-outcome
+  "Has the point panic as the client of a channel leaves; returns all that on-close is told."
+  [port point socket?]
+  (let [connection (if socket?
+                     (doto (ws/connect port :target "/socket") ws/read-text)
+                     (doto (raw/connect port) (raw/write (raw/request "GET" "/stream")) raw/read-head))]
+    (panic (points point))
+    (try
+      (raw/disconnect connection)
+      [(.poll ^LinkedBlockingQueue ends raw/patience-millis TimeUnit/MILLISECONDS)
+       ;; What would be told twice is told before the next answer.
+       (do (panic disarm)
+           (:body (raw/fetch port "GET" "/")))
+       (.poll ^LinkedBlockingQueue ends)]
       (finally (panic disarm)))))
 
 (defn start-outcome

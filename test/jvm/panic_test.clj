@@ -78,6 +78,15 @@
    ["closeWebSocket" "/closing"] #{:text :close}
    ["up-call" "/closing"]        #{:close}})
 
+(deftest every-end
+  (testing "of a channel is told, once, whatever its first telling came to"
+    (with-faulty [jvm]
+      (let [port (child/evaluate jvm '(faulty/serve-ends))]
+        (doseq [point ["up-call" "localAddress" "remoteAddress"]
+                [socket? status] {false :client-close, true :going-away}]
+          (is (= [status "fine" nil] (child/evaluate jvm (list 'faulty/end-outcome port point socket?) :millis 40000))
+              [point socket?]))))))
+
 (deftest every-exchange
   (with-faulty [jvm]
     (doseq [dispatch [:pool :in-place]]

@@ -258,8 +258,16 @@ final class AnswerSender {
         if (!channel.claim(claimed)) {
             return IGNORED;
         }
-        BodyOutputStream stream = new BodyOutputStream(application, channel, head, writer.handlerLength());
-        ServerTask writing = () -> application.write(body, stream, channel, claimed);
+        BodyOutputStream stream;
+        ServerTask writing;
+        try {
+            stream = new BodyOutputStream(application, channel, head, writer.handlerLength());
+            writing = ServerTask.of(() -> application.write(body, stream, channel, claimed));
+            application.register(channel, stream);
+        } catch (Throwable failure) {
+            channel.unclaim(claimed);
+            throw failure;
+        }
         if (elsewhere) {
             application.execute(writing);
         } else {

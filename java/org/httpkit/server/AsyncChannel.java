@@ -104,7 +104,7 @@ public final class AsyncChannel extends BackpressuredChannel {
     boolean claim(int next) {
         boolean claimed = STATE.compareAndSet(this, OPEN, next);
         if (claimed && next == ANSWERED && callbacks != null) {
-            application.unregister(this, new Watcher(this));
+            application.unwatch(this);
         }
         return claimed;
     }
@@ -164,32 +164,41 @@ public final class AsyncChannel extends BackpressuredChannel {
      * frame may carry, or a reason of more than 123 bytes, is an IllegalArgumentException and changes nothing.
      */
     public boolean serverClose(int status, String reason) {
+        if (isClosed()) {
+            return false;
+        }
+        Ending ending;
         synchronized (this) {
+            ending = ending(CloseStatus.SERVER, status, reason, null);
             if (STATE.compareAndSet(this, STREAMING, CLOSED)) {
                 Native.send(connection(), exchange(), NOTHING, 0, 0, true);
             } else if (STATE.compareAndSet(this, OPEN, CLOSED)) {
-                ChannelCallbacks.keepAddresses(callbacks, this);
                 // Without a head there is nothing a client could make sense of.
                 Native.abort(connection(), exchange());
             } else if (state != UPGRADED || !closeWebSocket(status, reason)) {
                 return false;
             }
         }
-        ended(status, reason);
+        ended(ending);
         return true;
     }
 
     /** Cuts a stream, so that the client cannot take it for a complete one. Returns false if there is none under way. */
     public boolean abort() {
+        if (isClosed()) {
+            return false;
+        }
+        Ending ending = ending(CloseStatus.SERVER, CloseStatus.SERVER, "", null);
         synchronized (this) {
             if (!STATE.compareAndSet(this, STREAMING, CLOSED)) {
                 return false;
             }
-            ChannelCallbacks.keepAddresses(callbacks, this);
             Native.abort(connection(), exchange());
         }
         release(false);
-        ended(CloseStatus.SERVER, CloseStatus.SERVER, "");
+        if (callbacks().end(ending)) {
+            ending.call();
+        }
         return true;
     }
 
@@ -241,18 +250,14 @@ public final class AsyncChannel extends BackpressuredChannel {
 
     /** Sets the callback for the end of the channel, which gets a keyword. It is called at once if the channel has ended. */
     public void setCloseHandler(IFn callback) {
-        if (state == ANSWERED) {
-            endAnswered();
-        }
+        endAnswered();
         callbacks().setClose(callback);
         hijack();
     }
 
     /** Sets the callback for the end of the channel, which gets a close code and a reason. */
     public void setCloseRingHandler(IFn callback) {
-        if (state == ANSWERED) {
-            endAnswered();
-        }
+        endAnswered();
         callbacks().setCloseRing(callback);
         hijack();
     }
@@ -278,15 +283,17 @@ public final class AsyncChannel extends BackpressuredChannel {
         return set;
     }
 
-    /** The connection has gone before the answer was complete. */
+    /** The connection has gone before the answer was complete. If this throws it can be said again. */
     void lose(int cause) {
-        boolean unanswered = STATE.compareAndSet(this, OPEN, LOST);
-        if (unanswered || STATE.compareAndSet(this, STREAMING, LOST)) {
+        for (int now = state; now == OPEN || now == STREAMING; now = state) {
             // A client that asked for a WebSocket has left one, whether its handshake was answered or not.
-            int lost = unanswered && upgradeAsked ? CloseStatus.GOING_AWAY : CloseStatus.CLIENT;
+            int lost = now == OPEN && upgradeAsked ? CloseStatus.GOING_AWAY : CloseStatus.CLIENT;
             int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : lost;
-            release(false);
-            application.executeClose(() -> ended(status, CloseStatus.GOING_AWAY, ""));
+            Ending ending = ending(status, CloseStatus.GOING_AWAY, "", null);
+            if (STATE.compareAndSet(this, now, LOST)) {
+                release(false);
+                oweCallbacks(ending);
+            }
         }
     }
 
@@ -301,43 +308,67 @@ public final class AsyncChannel extends BackpressuredChannel {
 
     /** Closes the WebSocket from this side; {@link #ended} is to follow. Returns false if it had ended. */
     boolean closeWebSocket(int code, String reason) {
-        ChannelCallbacks.keepAddresses(callbacks, this);
         return webSocket.close(code, reason) && leaveWebSocket(CLOSED);
     }
 
-    /** Tells everybody that this side has ended the channel. */
-    void ended(int code, String reason) {
-        // What was sent before the end is before it on its way to the client.
-        release(true);
-        ended(CloseStatus.SERVER, code, reason);
+    /** Returns the end to come, for which nothing more is to be allocated: without the memory for it the channel does not end. */
+    Ending ending(int status, int code, String reason, ProtocolException violation) {
+        ChannelCallbacks.keepAddresses(callbacks(), this);
+        return new Ending(application, webSocket, status, code, reason == null ? "" : reason, violation);
     }
 
-    private void ended(int status, int code, String reason) {
-        application.unregister(webSocket);
-        Runnable onClose = callbacks().end(status, code, reason == null ? "" : reason);
-        WebSocket socket = webSocket;
-        if (onClose != null && (socket == null || !socket.runsAfterMessages(onClose))) {
-            onClose.run();
+    /** Tells everybody that this side has ended the channel. */
+    private void ended(Ending ending) {
+        releaseEnded();
+        if (!callbacks().end(ending)) {
+            return;
         }
+        if (ending.place == null) {
+            ending.call();
+        } else {
+            ending.owe();
+        }
+    }
+
+    /** As this side's own end, on a thread that must not run its callbacks: it may be one of the engine's. */
+    void endedElsewhere(Ending ending) {
+        releaseEnded();
+        oweCallbacks(ending);
+    }
+
+    private void releaseEnded() {
+        // What was sent before the end is before it on its way to the client.
+        release(true);
+        application.unregister(webSocket);
+    }
+
+    private void oweCallbacks(Ending ending) {
+        if (callbacks().end(ending)) {
+            ending.owe();
+        }
+    }
+
+    /** Returns what {@link #endFailed} takes, before the answer. */
+    Ending failing() {
+        return ending(CloseStatus.SERVER, CloseStatus.NORMAL, "", null);
     }
 
     /** The answer was the failure of the handler: what that had set to run at the end is owed. */
-    void endFailed() {
-        ChannelCallbacks.keepAddresses(callbacks, this);
-        Runnable onClose = state == LOST ? null : endAnswered();
-        if (onClose != null) {
-            application.executeClose(onClose);
+    void endFailed(Ending ending) {
+        if (state != LOST) {
+            oweCallbacks(ending);
         }
     }
 
-    /** From now on callbacks are called at once. Returns those set before: after an ordinary answer nothing is left for them to do. */
-    private Runnable endAnswered() {
-        return callbacks().end(CloseStatus.SERVER, CloseStatus.NORMAL, "");
+    /** After an ordinary answer callbacks are called at once, and for those set before nothing is left to do. */
+    private void endAnswered() {
+        if (state == ANSWERED) {
+            callbacks().end(failing());
+        }
     }
 
     private void release(boolean delivers) {
-        ChannelCallbacks.keepAddresses(callbacks, this);
-        application.unregister(this, new Watcher(this));
+        application.unwatch(this);
         closeWindow(delivers);
     }
 
@@ -356,10 +387,12 @@ public final class AsyncChannel extends BackpressuredChannel {
     /** Returns the engine's answer, or ENDED. */
     @Override
     int transmit(Object data, boolean close) throws IOException {
-        ChannelCallbacks.keepAddresses(close ? callbacks : null, this);
-        int sent = state == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
+        int now = state;
+        boolean mayEnd = now == OPEN && (close || head || upgradeAsked) || now == STREAMING && close;
+        Ending prepared = mayEnd ? sentEnding() : null;
+        int sent = now == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
         if (sent == ENDED) {
-            ended(CloseStatus.SERVER, "");
+            ended(prepared == null ? sentEnding() : prepared);
         }
         if (sent != IS_UPGRADED) {
             return sent;
@@ -370,6 +403,10 @@ public final class AsyncChannel extends BackpressuredChannel {
             return ENDED;
         }
         return sent;
+    }
+
+    private Ending sentEnding() {
+        return ending(CloseStatus.SERVER, CloseStatus.SERVER, "", null);
     }
 
     private synchronized int transmitHttp(Object data, boolean close) throws IOException {
@@ -416,9 +453,9 @@ public final class AsyncChannel extends BackpressuredChannel {
         if (!upgradeAsked || handlerReturned || socket.callback(Application.MESSAGE_TEXT) != null) {
             socket.openQueue();
         }
-        application.register(socket);
         int upgraded;
         try {
+            application.register(socket);
             upgraded = Native.upgrade(connection(), exchange(), headers.block(), headers.length(),
                 options.flags, options.maxMessage, options.idleMillis);
         } catch (Throwable failure) {
@@ -427,7 +464,7 @@ public final class AsyncChannel extends BackpressuredChannel {
             unclaim(UPGRADING);
             throw failure;
         }
-        application.unregister(this, new Watcher(this));
+        application.unwatch(this);
         STATE.compareAndSet(this, UPGRADING, UPGRADED);
         if (upgraded == Native.NOT_OPEN) {
             boolean stopping = application.isStopping();

@@ -82,11 +82,9 @@ public abstract class BackpressuredChannel extends ExchangeKey {
             return;
         }
         if (sent == Native.FULL) {
-            // The engine's thread, which brings the news, runs nothing of the user's.
-            window().whenRoom(before).thenAccept(open -> application().execute(
-                () -> application().report("send! callback", () -> report(open, accepted, failed))));
+            window().whenRoom(before).thenAccept(new SendReport(application(), accepted, failed));
         } else {
-            report(sent != Native.NOT_OPEN, accepted, failed);
+            SendReport.report(sent != Native.NOT_OPEN, accepted, failed);
         }
     }
 
@@ -130,13 +128,5 @@ public abstract class BackpressuredChannel extends ExchangeKey {
             }
         }
         return made;
-    }
-
-    private static void report(boolean open, IFn accepted, IFn failed) {
-        if (open) {
-            accepted.invoke();
-        } else {
-            failed.invoke(new IOException("The channel is closed"));
-        }
     }
 }

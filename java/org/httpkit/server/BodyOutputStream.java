@@ -31,13 +31,12 @@ final class BodyOutputStream extends OutputStream implements ExchangeListener {
     /** Set by the engine's word that there is room again, which may come before the call that met the full window returns. */
     private boolean resumed = true;
 
-    /** Takes a complete head, for an exchange that has been claimed. */
+    /** Takes a complete head, for an exchange that has been claimed, whose listener it is to be. */
     BodyOutputStream(RingApplication application, AsyncChannel channel, byte[] head, long declared) {
         this.application = application;
         this.channel = channel;
         this.head = head;
         this.declared = declared;
-        application.register(channel, this);
     }
 
     @Override

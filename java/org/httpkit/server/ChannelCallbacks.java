@@ -18,21 +18,9 @@ final class ChannelCallbacks {
     private IFn close;
     private IFn closeRing;
     /** Null until the channel ends. */
-    private End end;
+    private Ending end;
     /** What the channel prints as once it has ended: the engine forgets its connection. Null until then. */
     private volatile String addresses;
-
-    private static final class End {
-        private final int status;
-        private final int code;
-        private final String reason;
-
-        End(int status, int code, String reason) {
-            this.status = status;
-            this.code = code;
-            this.reason = reason;
-        }
-    }
 
     synchronized void setReceive(IFn callback) {
         refuseSecond("receive", receive);
@@ -50,26 +38,26 @@ final class ChannelCallbacks {
     }
 
     void setClose(IFn callback) {
-        End ended;
+        Ending ended;
         synchronized (this) {
             refuseSecond("close", close);
             close = callback;
             ended = end;
         }
         if (ended != null) {
-            callback.invoke(CloseStatus.keyword(ended.status));
+            ended.tell(callback);
         }
     }
 
     void setCloseRing(IFn callback) {
-        End ended;
+        Ending ended;
         synchronized (this) {
             refuseSecond("close ring", closeRing);
             closeRing = callback;
             ended = end;
         }
         if (ended != null) {
-            callback.invoke(ended.code, ended.reason);
+            ended.tellRing(callback);
         }
     }
 
@@ -116,28 +104,13 @@ final class ChannelCallbacks {
         return close != null || closeRing != null;
     }
 
-    /**
-     * Ends the channel: {@code on-close} callbacks get {@code closeStatus}, Ring listeners {@code code} and {@code text}. Returns what calls
-     * those that are set, or null if none is.
-     */
-    synchronized Runnable end(int closeStatus, int code, String text) {
+    /** Ends the channel, unless it has ended. Returns true if close callbacks were set: the ending is to call them. */
+    synchronized boolean end(Ending ending) {
         if (end != null) {
-            return null;
+            return false;
         }
-        end = new End(closeStatus, code, text);
-        IFn onClose = close;
-        IFn onCloseRing = closeRing;
-        return onClose == null && onCloseRing == null ? null : () -> {
-            try {
-                if (onClose != null) {
-                    onClose.invoke(CloseStatus.keyword(closeStatus));
-                }
-            } finally {
-                if (onCloseRing != null) {
-                    onCloseRing.invoke(code, text);
-                }
-            }
-        };
+        end = ending;
+        return ending.take(close, closeRing);
     }
 
     private static void refuseSecond(String kind, IFn existing) {

@@ -6,18 +6,16 @@ import java.util.concurrent.TimeUnit;
 final class CloseTasks {
     private int owed;
 
-    /** Returns the task, which is owed from now until it has run. */
-    ServerTask owe(ServerTask task) {
-        synchronized (this) {
-            owed++;
+    /** One more is owed, until {@link #settle}. */
+    synchronized void owe() {
+        owed++;
+    }
+
+    /** One has run. */
+    synchronized void settle() {
+        if (--owed == 0) {
+            notifyAll();
         }
-        return () -> {
-            try {
-                task.run();
-            } finally {
-                settle();
-            }
-        };
     }
 
     /** Waits until none is owed, for so many nanoseconds at most. */
@@ -29,12 +27,6 @@ final class CloseTasks {
                 return;
             }
             TimeUnit.NANOSECONDS.timedWait(this, left);
-        }
-    }
-
-    private synchronized void settle() {
-        if (--owed == 0) {
-            notifyAll();
         }
     }
 }

@@ -69,7 +69,7 @@ public final class Dispatcher {
      * RejectedExecutionException when the pool, or the bound, takes no more.
      */
     void submit(ServerTask handlers) throws RejectedExecutionException {
-        execute(running == null ? handlers : (ServerTask) () -> runBounded(handlers));
+        execute(running == null ? handlers : ServerTask.of(() -> runBounded(handlers)));
     }
 
     /** Submits a handler whose time says nothing about its route. Throws RejectedExecutionException likewise. */

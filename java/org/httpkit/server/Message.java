@@ -8,8 +8,8 @@ final class Message {
     private static final int OVERHEAD = 64;
 
     final int opcode;
-    /** Its place among the messages of the connection. */
-    final int number;
+    /** Its place among the messages of the connection; a task gets one when it is queued. */
+    int number;
     final int route;
     final Object payload;
     final int length;
@@ -23,8 +23,8 @@ final class Message {
         this.length = length;
     }
 
-    static Message task(int number, ServerTask task) {
-        return new Message(TASK, number, 0, task, 0);
+    static Message task(ServerTask task) {
+        return new Message(TASK, 0, 0, task, 0);
     }
 
     /** Returns the bytes it holds; of one that fills a queue by itself as many as that takes. */

@@ -1,7 +1,6 @@
 package org.httpkit.server;
 
 import clojure.lang.IFn;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Supplier;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Native;
@@ -17,7 +16,7 @@ import org.httpkit.engine.Worker;
  * <p>The thread that brings a message to run in place may lose its core before it gets here. The engine takes that for a slow callback and
  * goes on with the next message, so messages are told by their numbers.
  */
-abstract class MessageQueue implements ServerTask {
+abstract class MessageQueue extends ServerTask {
     /** Above so many bytes that wait or run the engine holds. A single message may be larger. */
     static final int HIGH_WATER = 1024 * 1024;
     /** Below so many it goes on. */
@@ -63,7 +62,7 @@ abstract class MessageQueue implements ServerTask {
     abstract void failed(Throwable failure, Supplier<String> message);
 
     /** The pool takes no more messages. */
-    abstract void overloaded(RejectedExecutionException rejection);
+    abstract void overloaded(Throwable rejection);
 
     /** A message was lost. */
     abstract void giveUp(int code, String reason);
@@ -129,8 +128,10 @@ abstract class MessageQueue implements ServerTask {
     private int enqueue(int opcode, int number, int route, Object payload, int length) {
         boolean broken = opcode == Application.MESSAGE_BROKEN;
         // After a violation the answers to the messages before it are to be sent before the connection is failed.
-        ServerTask resume = broken ? () -> Native.resume(channel.connection(), channel.exchange()) : null;
-        Message message = broken ? Message.task(number, resume) : new Message(opcode, number, route, payload, length);
+        Message message = broken
+            ? Message.task(ServerTask.of(() -> Native.resume(channel.connection(), channel.exchange())))
+            : new Message(opcode, number, route, payload, length);
+        message.number = number;
         pending += message.cost();
         if (number == nextNumber) {
             advance();
@@ -197,12 +198,13 @@ abstract class MessageQueue implements ServerTask {
         return nextNumber == messages;
     }
 
-    /** Runs the task once every message has been delivered: all there are, or where that is not known all that have come. */
-    final void afterAll(ServerTask task) {
+    /** Runs the ending once every message has been delivered: all there are, or where that is not known all that have come. */
+    final void afterAll(Ending ending) {
         synchronized (this) {
             boolean oneIsLate = endsAt != NOT_ENDED && nextNumber != endsAt;
             if (oneIsLate || busy || gated) {
-                Message message = Message.task(endsAt, task);
+                Message message = ending.place;
+                message.number = endsAt;
                 pending += message.cost();
                 if (oneIsLate) {
                     insertEarly(message);
@@ -212,7 +214,7 @@ abstract class MessageQueue implements ServerTask {
                 return;
             }
         }
-        application().executeOwed(task);
+        application().executeOwed(ending);
     }
 
     private void advance() {
@@ -273,7 +275,8 @@ abstract class MessageQueue implements ServerTask {
     private void submit() {
         try {
             application().dispatcher().submit(this);
-        } catch (RejectedExecutionException rejection) {
+        } catch (Throwable rejection) {
+            // Also for want of memory.
             if (channel.isClosed() || application().executor().isShutdown()) {
                 // No overload: the server stops, or the rest is the last of this socket.
                 application().execute(this);
@@ -309,7 +312,7 @@ abstract class MessageQueue implements ServerTask {
     private boolean yieldAfter(Message delivered, Dispatcher dispatcher) {
         try {
             dispatcher.submit(this);
-        } catch (RejectedExecutionException full) {
+        } catch (Throwable full) {
             return false;
         }
         forget(delivered);
@@ -393,7 +396,7 @@ abstract class MessageQueue implements ServerTask {
     }
 
     /** The pool takes no more: the messages are lost, so the client must know. */
-    private void refuse(RejectedExecutionException rejection) {
+    private void refuse(Throwable rejection) {
         Message lost;
         synchronized (this) {
             lost = first;
@@ -407,7 +410,11 @@ abstract class MessageQueue implements ServerTask {
                 application().execute((ServerTask) message.payload);
             }
         }
-        overloaded(rejection);
+        try {
+            overloaded(rejection);
+        } catch (Throwable failure) {
+            Native.abort(channel.connection(), channel.exchange());
+        }
     }
 
     private static String description(int opcode, int length) {

@@ -1,7 +1,6 @@
 package org.httpkit.server;
 
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
@@ -9,8 +8,8 @@ import java.util.concurrent.TimeUnit;
 /**
  * Runs the server's own tasks where the pool takes no more: an on-close is owed to whoever has set it.
  *
- * <p>When the machine has no thread to give either, tasks wait until it has: {@link #serve} asks for one again and again, on a thread that
- * was there before.
+ * <p>When the machine has no thread to give either, or the JVM no memory, tasks wait until it has, in a line that needs none: {@link #serve}
+ * tries again and again, on a thread that was there before.
  */
 final class Overflow {
     /** Enough that callbacks that block do not hold up the others, few enough for a server with many open channels to stop. */
@@ -19,51 +18,99 @@ final class Overflow {
     private static final int RETRY_MILLIS = 100;
 
     private final ThreadPoolExecutor threads;
-    /** Something for {@link #serve} to look at. */
-    private final Semaphore news = new Semaphore(0);
-    private volatile boolean stopped;
+    private ServerTask first;
+    private ServerTask last;
+    private boolean stopped;
 
     Overflow(ThreadFactory factory) {
         threads = new ThreadPoolExecutor(THREADS, THREADS, 1, TimeUnit.SECONDS, new LinkedBlockingQueue<>(), factory);
         threads.allowCoreThreadTimeOut(true);
     }
 
-    /** Runs the task, as soon as there is a thread. */
-    void execute(Runnable task) {
+    /** Runs the task, as soon as there are a thread and memory. */
+    void execute(ServerTask task) {
         try {
             threads.execute(task);
         } catch (OutOfMemoryError noThread) {
-            threads.getQueue().add(task);
-            news.release();
+            // "unable to create native thread", or of the heap.
+            add(task);
         }
     }
 
     /** Gets threads for the tasks that found none, until {@link #stop}. */
     void serve() throws InterruptedException {
-        while (!stopped) {
-            if (threads.getQueue().isEmpty()) {
-                news.acquire();
-            } else {
-                startThread();
-                news.tryAcquire(RETRY_MILLIS, TimeUnit.MILLISECONDS);
+        while (awaitTask()) {
+            if (!startFirst()) {
+                pause();
             }
         }
-        if (!threads.getQueue().isEmpty()) {
-            startThread();
+        boolean started = true;
+        while (started && hasTask()) {
+            started = startFirst();
         }
     }
 
     /** Has {@link #serve} return. */
-    void stop() {
+    synchronized void stop() {
         stopped = true;
-        news.release();
+        notifyAll();
     }
 
-    private void startThread() {
+    /** Returns false if there is no thread for the first task still. */
+    private boolean startFirst() {
+        ServerTask task = take();
         try {
-            threads.prestartCoreThread();
-        } catch (OutOfMemoryError noThread) {
-            // Then another time.
+            threads.execute(task);
+            return true;
+        } catch (Throwable noThread) {
+            putBack(task);
+            return false;
         }
+    }
+
+    private synchronized boolean hasTask() {
+        return first != null;
+    }
+
+    /** Returns false once the server has stopped. */
+    private synchronized boolean awaitTask() throws InterruptedException {
+        while (first == null && !stopped) {
+            wait();
+        }
+        return !stopped;
+    }
+
+    private synchronized void pause() throws InterruptedException {
+        if (!stopped) {
+            wait(RETRY_MILLIS);
+        }
+    }
+
+    private synchronized void add(ServerTask task) {
+        if (task.next != null || task == last) {
+            // It waits already.
+            return;
+        }
+        if (first == null) {
+            first = task;
+        } else {
+            last.next = task;
+        }
+        last = task;
+        notifyAll();
+    }
+
+    private synchronized ServerTask take() {
+        ServerTask task = first;
+        first = task.next;
+        last = first == null ? null : last;
+        task.next = null;
+        return task;
+    }
+
+    private synchronized void putBack(ServerTask task) {
+        task.next = first;
+        first = task;
+        last = last == null ? task : last;
     }
 }

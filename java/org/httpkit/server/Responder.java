@@ -70,14 +70,30 @@ final class Responder {
      * channel has ended, and what it set to run at the end runs.
      */
     int fail(AsyncChannel channel, Throwable failure, Worker worker) {
-        telemetry.error(channel.requestLine(), failure);
+        log(channel, failure);
         if (channel.isStarted()) {
+            return 0;
+        }
+        Ending ending;
+        try {
+            ending = channel.failing();
+        } catch (Throwable noMemory) {
+            // Then the loss of its connection is its end.
+            Native.abort(channel.connection(), channel.exchange());
             return 0;
         }
         String text = exposeErrors ? message(failure) : "Internal Server Error";
         int sent = lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
-        channel.endFailed();
+        channel.endFailed(ending);
         return sent;
+    }
+
+    private void log(AsyncChannel channel, Throwable failure) {
+        try {
+            telemetry.error(channel.requestLine(), failure);
+        } catch (Throwable noMemory) {
+            // For a line of the log. The client waits.
+        }
     }
 
     /** Returns the exception's message; that it has none to give is no reason to leave the client without an answer. */
@@ -141,8 +157,8 @@ final class Responder {
         try {
             return counted(channel, answer(channel, worker, status, headers, text, null), event);
         } catch (Throwable failure) {
-            telemetry.error(channel.requestLine(), failure);
             Native.abort(channel.connection(), channel.exchange());
+            log(channel, failure);
             return 0;
         }
     }

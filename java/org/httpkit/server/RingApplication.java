@@ -30,7 +30,8 @@ public final class RingApplication extends Application {
 
     static {
         // Loaded here: by the first requests that fail, several at once, it would pin their virtual threads.
-        new ChannelCallbacks().end(CloseStatus.SERVER, CloseStatus.NORMAL, "");
+        // With a heap that is full then they would stay broken, too.
+        new ChannelCallbacks().end(new Ending(null, null, CloseStatus.SERVER, CloseStatus.NORMAL, "", null));
     }
 
     private final IFn handler;
@@ -224,7 +225,7 @@ public final class RingApplication extends Application {
     void executeLeftOver(List<Runnable> tasks) {
         for (Runnable task : tasks) {
             if (task instanceof ServerTask) {
-                overflow.execute(task);
+                overflow.execute((ServerTask) task);
             }
         }
     }
@@ -253,13 +254,29 @@ public final class RingApplication extends Application {
     /** Takes the WebSocket out, if it is one. */
     void unregister(MessageQueue socket) {
         if (socket != null) {
-            webSockets.remove(socket.channel(), socket);
+            remove(webSockets, socket.channel(), socket);
         }
     }
 
     /** Takes the listener out; another that has taken its place stays. */
     void unregister(AsyncChannel channel, ExchangeListener listener) {
-        listeners.remove(channel, listener);
+        remove(listeners, channel, listener);
+    }
+
+    /** Takes the channel's watcher out, if that is its listener. */
+    void unwatch(AsyncChannel channel) {
+        ExchangeListener listener = listeners.get(channel);
+        if (listener instanceof Watcher) {
+            remove(listeners, channel, listener);
+        }
+    }
+
+    private static void remove(ConcurrentMap<ExchangeKey, ?> map, ExchangeKey key, Object value) {
+        try {
+            map.remove(key, value);
+        } catch (OutOfMemoryError uncounted) {
+            // It was for a counter: the entry had gone.
+        }
     }
 
     /** Closes a body source; a failure to do so is worth no more than a warning. */
@@ -297,25 +314,14 @@ public final class RingApplication extends Application {
         }
     }
 
-    /** Runs callbacks where no caller is left to hear of their failure. Returns false if they failed. */
-    boolean report(String what, Runnable callbacks) {
-        try {
-            callbacks.run();
-            return true;
-        } catch (Throwable failure) {
-            telemetry.error(what, failure);
-            return false;
-        }
+    /** Close callbacks are owed, for which a stop waits until {@link #settleClose}; {@link #executeOwed} is to follow. */
+    void oweClose() {
+        closeTasks.owe();
     }
 
-    /** Runs close callbacks where they hold nobody up; what they throw is reported. */
-    void executeClose(Runnable callbacks) {
-        executeOwed(oweClose(() -> reportCloseErrors(callbacks)));
-    }
-
-    /** Returns the task of close callbacks, for which a stop waits from now on. */
-    ServerTask oweClose(ServerTask task) {
-        return closeTasks.owe(task);
+    /** Close callbacks that were owed have run. */
+    void settleClose() {
+        closeTasks.settle();
     }
 
     /** Waits until the engine has told of every connection's end, and the close callbacks have run, for so many nanoseconds at most. */
@@ -326,11 +332,10 @@ public final class RingApplication extends Application {
         closeTasks.await(deadline - System.nanoTime());
     }
 
-    /** Runs close callbacks where no caller is left to hear of their failure. */
-    void reportCloseErrors(Runnable callbacks) {
-        if (!report("on close handler", callbacks)) {
-            telemetry.event(telemetry.names().serverChannelCloseError);
-        }
+    /** Reports what close callbacks threw, where no caller is left to hear of it. */
+    void reportCloseError(Throwable failure) {
+        telemetry.error("on close handler", failure);
+        telemetry.event(telemetry.names().serverChannelCloseError);
     }
 
     /** Waits until the engine has no connection left. Returns false when the time is up. */
@@ -384,9 +389,12 @@ public final class RingApplication extends Application {
 
     @Override
     protected void closed(long connection, int exchange, int cause) {
-        ExchangeListener listener = listeners.remove(new ExchangeKey(connection, exchange));
+        ExchangeKey key = new ExchangeKey(connection, exchange);
+        ExchangeListener listener = listeners.get(key);
         if (listener != null) {
             listener.closed(cause);
+            // Not before: what throws is told again.
+            remove(listeners, key, listener);
         }
     }
 

@@ -13,7 +13,7 @@ import org.httpkit.engine.Scratch;
  * <p>Runs on a thread until the engine's window is full, then lets the thread go and is submitted again when there is room. Whatever
  * ends it, the source is closed once, and an answer that could not be completed never looks complete.
  */
-final class StreamPump implements ExchangeListener, ServerTask {
+final class StreamPump extends ServerTask implements ExchangeListener {
     /** How many pieces an engine thread moves before it leaves the rest to the pool: a client as fast as the body keeps it busy. */
     private static final int PIECES_IN_PLACE = 16;
 
@@ -97,7 +97,7 @@ final class StreamPump implements ExchangeListener, ServerTask {
     @Override
     public void closed(int cause) {
         // Closing is user code. It also wakes a thread that waits in read for a body nobody wants any more.
-        execute(this::end);
+        execute(ServerTask.of(this::end));
     }
 
     /** What nobody can run fails the answer: no later news would come to go on. */

@@ -3,7 +3,6 @@ package org.httpkit.server;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import clojure.lang.IFn;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.function.Supplier;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Native;
@@ -37,39 +36,20 @@ final class WebSocket extends MessageQueue {
 
     /** The engine's word that the WebSocket has ended, after so many messages. Nothing of the user's runs on this thread. */
     void closed(int kind, int code, String reason, int messagesInAll) {
+        boolean vanished = kind == Application.CLOSED_LOST;
+        ProtocolException violation = kind == Application.CLOSED_VIOLATION ? new ProtocolException(code, reason) : null;
+        Ending ending = channel().ending(
+            CloseStatus.of(kind, code), vanished && !rawCloseCodes ? CloseStatus.GOING_AWAY : code, reason, violation);
         if (endsAfter(messagesInAll)) {
             unregister();
         }
-        if (!channel().loseWebSocket()) {
-            return;
-        }
-        boolean vanished = kind == Application.CLOSED_LOST;
-        Runnable onClose = channel().callbacks().end(
-            CloseStatus.of(kind, code), vanished && !rawCloseCodes ? CloseStatus.GOING_AWAY : code, reason);
-        boolean violation = kind == Application.CLOSED_VIOLATION;
-        if (onClose == null && !violation) {
-            return;
-        }
-        ServerTask news = application().oweClose(() -> {
-            if (violation) {
-                violated(new ProtocolException(code, reason));
-            }
-            if (onClose != null) {
-                application().reportCloseErrors(onClose);
-            }
-        });
-        if (orderedClose) {
-            afterAll(news);
-        } else {
-            application().executeOwed(news);
+        if (channel().loseWebSocket() && (channel().callbacks().end(ending) || violation != null)) {
+            ending.owe();
         }
     }
 
-    /** Returns true if the close callbacks of a WebSocket that this side closed have been left to the queue of messages. */
-    boolean runsAfterMessages(Runnable onClose) {
-        if (orderedClose) {
-            afterAll(application().oweClose(() -> application().reportCloseErrors(onClose)));
-        }
+    /** Returns true if its close callbacks run behind its messages. */
+    boolean hasOrderedClose() {
         return orderedClose;
     }
 
@@ -81,7 +61,7 @@ final class WebSocket extends MessageQueue {
 
     /** The pool takes no more messages: the client must not believe that they were read. */
     @Override
-    void overloaded(RejectedExecutionException rejection) {
+    void overloaded(Throwable rejection) {
         Telemetry telemetry = application().telemetry();
         telemetry.error("increase :queue-size if this happens often", rejection);
         telemetry.event(telemetry.names().serverStatus503Todo);
@@ -91,9 +71,9 @@ final class WebSocket extends MessageQueue {
     /** Closes after messages were lost. */
     @Override
     void giveUp(int code, String reason) {
+        Ending ending = channel().ending(CloseStatus.SERVER, code, reason, null);
         if (channel().closeWebSocket(code, reason)) {
-            // It may be an engine thread that learnt of it.
-            application().executeClose(() -> channel().ended(code, reason));
+            channel().endedElsewhere(ending);
         }
     }
 
@@ -108,7 +88,8 @@ final class WebSocket extends MessageQueue {
         }
     }
 
-    private void violated(ProtocolException violation) {
+    /** The client broke the protocol, which is told before the end. */
+    void violated(ProtocolException violation) {
         Telemetry telemetry = application().telemetry();
         // http-kit's entry has no message; its default logger prints the exception's.
         telemetry.warn(null, violation);
