@@ -12,8 +12,10 @@ final class LastText {
     /** Returns the Latin-1 text of these bytes of a block. */
     String read(byte[] block, int at, int length) {
         if (!Arrays.equals(bytes, 0, bytes.length, block, at, at + length)) {
-            bytes = Arrays.copyOfRange(block, at, at + length);
-            text = new String(bytes, ISO_8859_1);
+            byte[] copy = Arrays.copyOfRange(block, at, at + length);
+            text = new String(copy, ISO_8859_1);
+            // Not before there is a text of them, for which there may be no memory.
+            bytes = copy;
         }
         return text;
     }
