@@ -1,6 +1,6 @@
 (ns jvm.memory-test
-  "What crosses between the heap and native memory while collectors move and free, and channels that outlive their exchange
-  (docs/RELIABILITY.md, J13, J14)."
+  "What crosses between the heap and native memory while collectors move and free, channels that outlive their exchange, and what a full
+  heap must not break (docs/RELIABILITY.md, J13, J14, J17)."
   (:require [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.child :as child]
             [httpkit-rs.raw :as raw]
@@ -195,3 +195,51 @@
         (is (= [lost] (child/evaluate jvm '@log))))
       (is (await-form jvm no-web-sockets))
       (is (empty? (child/complaints jvm))))))
+
+(def ^:private in-full-heap
+  "In the child: calls a function while the heap has no room for anything but what the function gives back first; returns the class of what
+  it throws. Nothing but the one thread allocates, so this is the same each time."
+  '(defn in-full-heap [f]
+     (let [^objects hoard (object-array 1)]
+       (loop [size 1000000]
+         (let [fits? (try
+                       (let [^objects more (object-array size)]
+                         (aset more 0 (aget hoard 0))
+                         (aset hoard 0 more)
+                         true)
+                       (catch OutOfMemoryError _ false))]
+           (cond
+             fits? (recur size)
+             (< 1 (long size)) (recur (quot (long size) 2)))))
+       (let [thrown (try (f) nil (catch Throwable thrown thrown))]
+         (aset hoard 0 nil)
+         (some-> thrown class str)))))
+
+(deftest what-a-full-heap-does-not-break
+  (with-open [jvm (child/start :options ["-XX:+UseSerialGC" "-Xmx32m"])]
+    (child/evaluate jvm in-full-heap)
+    (child/evaluate jvm '(start))
+    (testing "to end a connection, for the first time"
+      (is (nil? (child/evaluate jvm '(in-full-heap #(org.httpkit.engine.Native/abort 0 0))))))
+    (testing "to give back what an answer was written with"
+      (is (nil? (child/evaluate jvm '(let [writer (org.httpkit.engine.ResponseWriter/acquire)]
+                                       (in-full-heap #(.release ^org.httpkit.engine.ResponseWriter writer)))))))
+    (testing "to read a text: the next like it is not taken for the one before"
+      (is (= ["class java.lang.reflect.InvocationTargetException" true]
+             (child/evaluate jvm '(let [type (Class/forName "org.httpkit.engine.LastText")
+                                        texts (.newInstance (doto (.getDeclaredConstructor type (into-array Class []))
+                                                              (.setAccessible true))
+                                                            (object-array 0))
+                                        ^java.lang.reflect.Method read
+                                        (doto (.getDeclaredMethod type "read" (into-array Class [(class (byte-array 0)) Integer/TYPE
+                                                                                                 Integer/TYPE]))
+                                          (.setAccessible true))
+                                        length (int 1000000)
+                                        arguments (object-array [(byte-array length (byte 97)) (int 0) length])
+                                        ;; Room for the copy of the bytes, and not for the text as well.
+                                        room (object-array [(byte-array 1500000)])]
+                                    (.invoke read texts (object-array [(.getBytes "before") (int 0) (int 6)]))
+                                    [(in-full-heap (fn [] (aset room 0 nil) (.invoke read texts arguments)))
+                                     (= length (count (.invoke read texts arguments)))])))))
+    (is (= "fine" (:body (raw/fetch (child/evaluate jvm '(server/server-port (first @servers))) "GET" "/"))))
+    (is (empty? (child/complaints jvm)))))

@@ -28,7 +28,7 @@ public final class GrowingPool extends ThreadPoolExecutor {
             } finally {
                 ended.getAndIncrement();
                 do {
-                    executeWaiting();
+                    executeWaitingSafely();
                     // The last thread that can be had sees to all that waits.
                 } while (getPoolSize() == 0 && !isShutdown() && !getQueue().isEmpty());
             }
@@ -50,6 +50,24 @@ public final class GrowingPool extends ThreadPoolExecutor {
         }
         if (ended.get() != before) {
             executeWaiting();
+        }
+    }
+
+    /** Whatever a task throws, and be it for want of memory, others wait behind it. */
+    private void executeWaitingSafely() {
+        try {
+            executeWaiting();
+        } catch (Throwable failure) {
+            report(failure);
+        }
+    }
+
+    private static void report(Throwable failure) {
+        Thread thread = Thread.currentThread();
+        try {
+            thread.getUncaughtExceptionHandler().uncaughtException(thread, failure);
+        } catch (Throwable ignored) {
+            // As the JVM does.
         }
     }
 

@@ -20,6 +20,9 @@ public final class Native {
     /** A flag of {@link #upgrade}: the application answers pings itself. */
     public static final int UPGRADE_OWN_PONG = 1;
 
+    /** Any that a Close frame may have. */
+    private static final int CLOSE_CODE = 1000;
+
     /** The number of values {@link #stats} gives. */
     public static final int COUNTERS = 12;
     /** How many of them, the last ones, say what is now and not what has been. */
@@ -29,7 +32,22 @@ public final class Native {
         NativeLibrary.load();
     }
 
+    private static final byte[] NOTHING = {};
+
     private Native() {
+    }
+
+    /**
+     * Calls, for an exchange that is none, the methods that must not fail for want of memory: the JVM looks a native method up when it is
+     * called for the first time, and needs memory for it.
+     */
+    public static void link() {
+        abort(0, 0);
+        send(0, 0, NOTHING, 0, 0, true);
+        closeWebSocket(0, 0, CLOSE_CODE, NOTHING);
+        resume(0, 0);
+        localAddress(0);
+        remoteAddress(0);
     }
 
     /** Binds, listens, and returns the server's id. Throws BindException when the address is not to be had. */

@@ -75,16 +75,24 @@ public final class ResponseWriter {
         return kept;
     }
 
-    /** Gives the writer back. */
+    /** Gives the writer back. Never throws: its response may be on its way already. */
     public void release() {
         if (block.length <= KEPT_BLOCK && !VirtualThreads.isCurrent()) {
-            if (names == null) {
-                names = new KnownTexts();
-                values = new KnownTexts();
-                heads = new KnownHeads();
+            try {
+                keep();
+            } catch (OutOfMemoryError noMemory) {
+                // Then the next response has a new one.
             }
-            KEPT.set(this);
         }
+    }
+
+    private void keep() {
+        if (heads == null) {
+            names = new KnownTexts();
+            values = new KnownTexts();
+            heads = new KnownHeads();
+        }
+        KEPT.set(this);
     }
 
     /** Returns the status a Ring response asks for: any integer from 100 to 999, or 200 for nil. */

@@ -4,6 +4,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
 import org.httpkit.engine.Configuration;
 import org.httpkit.engine.Native;
@@ -15,6 +16,9 @@ import org.httpkit.engine.Native;
  * run as may.
  */
 public final class Dispatcher {
+    /** Between two looks for a turn, where there is no memory to wait for one. */
+    private static final long RETRY_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
+
     private final ExecutorService executor;
     private final int mode;
     private final long budgetNanos;
@@ -106,8 +110,10 @@ public final class Dispatcher {
         }
     }
 
+    /** Allocates nothing: the handler has an answer for whatever it fails with, but would not run. */
     private void run(int route, LongSupplier handler) {
-        runBounded(() -> {
+        awaitTurn();
+        try {
             long begun = begin();
             long elsewhere = 0;
             try {
@@ -115,18 +121,32 @@ public final class Dispatcher {
             } finally {
                 observe(route, begun + elsewhere);
             }
-        });
+        } finally {
+            leave();
+        }
     }
 
     private void runBounded(Runnable task) {
-        if (running != null) {
-            // An interrupt stays set: it is for the handler.
-            running.acquireUninterruptibly();
-        }
+        awaitTurn();
         try {
             task.run();
         } finally {
             leave();
+        }
+    }
+
+    /** An interrupt stays set: it is for the handler. */
+    private void awaitTurn() {
+        if (running == null) {
+            return;
+        }
+        try {
+            running.acquireUninterruptibly();
+        } catch (OutOfMemoryError noMemory) {
+            // For a place in the line, which has been admitted already.
+            while (!running.tryAcquire()) {
+                LockSupport.parkNanos(RETRY_NANOS);
+            }
         }
     }
 

@@ -69,6 +69,7 @@ public final class HttpServer {
         }
         // Here and not only when Native is initialized: a class that failed to initialize says why just once.
         NativeLibrary.load();
+        Native.link();
         status.set(Status.RUNNING);
         boolean bound = false;
         try {

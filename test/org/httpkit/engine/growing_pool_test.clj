@@ -96,6 +96,19 @@
         (dotimes [_ 2]
           (is (raw/await-true #(fails? (fn [] (.offer queue nil))))))))))
 
+(deftest tasks-that-throw-on-the-last-thread-keep-none-from-running
+  (let [barred? (atom false)
+        pool (GrowingPool. 1 1 100 (barred/factory barred?))
+        gate (CountDownLatch. 1)
+        done (CountDownLatch. 20)]
+    (.execute pool (fn [] (raw/await-latch gate) (throw (InterruptedException. "expected"))))
+    (reset! barred? true)
+    (dotimes [_ 20]
+      (.execute pool (fn [] (.countDown done) (throw (OutOfMemoryError. "expected")))))
+    (.countDown gate)
+    (is (raw/await-latch done))
+    (.shutdownNow pool)))
+
 (deftest the-last-thread-leaves-no-task-behind
   (let [barred? (atom false)
         pool (GrowingPool. 1 1 100 (barred/factory barred?))
