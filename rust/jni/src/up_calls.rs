@@ -18,13 +18,33 @@ pub(crate) const THROWN: jint = -1;
 static REQUEST: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 static MESSAGE: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 
-/// Has the functions at these addresses called from now on.
+/// In place of a worker: the function does nothing.
+const TRIAL: jint = -1;
+/// The JVM links a function at its first call, and customizes it at the 128th (`java.lang.invoke.MethodHandle.CUSTOMIZE_THRESHOLD`).
+const TRIALS: usize = 500;
+
+/// Has the functions at these addresses called from now on. They are tried out first: a JVM exits when it has no memory for what their
+/// first calls allocate, and just now it had.
 ///
 /// # Safety
 /// They are functions of the types above that stay callable for as long as the process lives.
 pub(crate) unsafe fn install(request: jlong, message: jlong) {
-    REQUEST.store(ptr::with_exposed_provenance_mut(request as usize), Ordering::Release);
-    MESSAGE.store(ptr::with_exposed_provenance_mut(message as usize), Ordering::Release);
+    let addresses = [request, message].map(|address| ptr::with_exposed_provenance_mut::<()>(address as usize));
+    // SAFETY: the caller vouches for the addresses, and null, which a test may pass, is `None`.
+    let functions = unsafe {
+        (
+            mem::transmute::<*mut (), Option<RequestFunction>>(addresses[0]),
+            mem::transmute::<*mut (), Option<MessageFunction>>(addresses[1]),
+        )
+    };
+    if let (Some(request), Some(message)) = functions {
+        for _ in 0..TRIALS {
+            // SAFETY: the arguments are those of the types; this is a thread of the JVM's, in a native method.
+            let _ = unsafe { (request(TRIAL, 0, 0, 0, 0, 0), message(TRIAL, 0, 0, 0, 0, 0, 0)) };
+        }
+    }
+    REQUEST.store(addresses[0], Ordering::Release);
+    MESSAGE.store(addresses[1], Ordering::Release);
 }
 
 /// The function for requests, if there is one.

@@ -11,13 +11,18 @@ import java.lang.reflect.Method;
  * JEP 454). Such a call costs a fraction of one through JNI, which finds the method, pushes the arguments one by one and
  * passes through the interpreter's entry.
  *
- * <p>A function cannot take references: objects go by number. Nor may it throw, which would end the JVM.
+ * <p>A function cannot take references: objects go by number. Nor may it throw, which would end the JVM; so none is used before it has
+ * allocated what its first calls do.
  */
 final class UpCalls {
     /** Up-calls through JNI before functions are made, which takes some 50 ms: a server in a test answers fewer. */
     private static final int WARM_UP = 2000;
     /** The result of a call that threw. */
     private static final int THROWN = -1;
+    /** In place of a worker's number: the call is a trial. */
+    private static final int TRIAL = -1;
+    /** Some ten times what functions and their first calls allocate: a heap without room for it gets none yet. */
+    private static final int RESERVE = 4 * 1024 * 1024;
 
     private static final WeakTable<Worker> WORKERS = new WeakTable<>();
     private static final WeakTable<Application> APPLICATIONS = new WeakTable<>();
@@ -39,12 +44,17 @@ final class UpCalls {
     /** An up-call came through JNI. */
     static void count() {
         if (untilFunctions > 0 && --untilFunctions == 0) {
-            ForeignApi.inBackground("httpkit-rs-up-calls", UpCalls::makeFunctions);
+            try {
+                ForeignApi.inBackground("httpkit-rs-up-calls", UpCalls::makeFunctions);
+            } catch (OutOfMemoryError noThread) {
+                untilFunctions = WARM_UP;
+            }
         }
     }
 
     private static void makeFunctions() {
         try {
+            checkMemory();
             MethodHandles.Lookup lookup = MethodHandles.lookup();
             MethodHandle request = lookup.findStatic(UpCalls.class, "request",
                 MethodType.methodType(int.class, int.class, int.class, long.class, int.class, int.class, int.class));
@@ -53,6 +63,15 @@ final class UpCalls {
             Native.upCalls(function(request), function(message));
         } catch (ReflectiveOperationException | RuntimeException | LinkageError unavailable) {
             // Then they stay with JNI. Nobody has to know: it is as right, and this JVM may forbid the other on purpose.
+        } catch (OutOfMemoryError noMemory) {
+            untilFunctions = WARM_UP;
+        }
+    }
+
+    /** Throws an OutOfMemoryError if the first calls of a function, where it would end the JVM, may. */
+    private static void checkMemory() {
+        if (new byte[RESERVE].length != RESERVE) {
+            throw new AssertionError();
         }
     }
 
@@ -84,7 +103,7 @@ final class UpCalls {
     /** {@link Worker#request}, without a body of its own. */
     static int request(int worker, int application, long connection, int exchange, int length, int route) {
         try {
-            return WORKERS.get(worker).request(APPLICATIONS.get(application), connection, exchange, length, route, null);
+            return worker == TRIAL ? 0 : WORKERS.get(worker).request(APPLICATIONS.get(application), connection, exchange, length, route, null);
         } catch (Throwable failure) {
             return thrown(failure);
         }
@@ -93,7 +112,7 @@ final class UpCalls {
     /** {@link Worker#message}, without a payload of its own. */
     static int message(int worker, int application, long connection, int exchange, int kind, int length, int route) {
         try {
-            return WORKERS.get(worker).message(APPLICATIONS.get(application), connection, exchange, kind, length, route, null);
+            return worker == TRIAL ? 0 : WORKERS.get(worker).message(APPLICATIONS.get(application), connection, exchange, kind, length, route, null);
         } catch (Throwable failure) {
             return thrown(failure);
         }
