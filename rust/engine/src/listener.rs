@@ -125,7 +125,12 @@ fn bind_tcp(config: &ServerConfig, address: IpAddr, port: u16, dual_stack: bool)
         }
     }
     let address = SocketAddr::new(address, port);
-    listen_on(config, Socket::new(Domain::for_address(address), Type::STREAM, None)?, address)
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        // Java's `::` takes IPv4, too, whatever net.ipv6.bindv6only says. Where a system cannot, it takes IPv6 alone.
+        let _ = socket.set_only_v6(false);
+    }
+    listen_on(config, socket, address)
 }
 
 fn listen_on(config: &ServerConfig, socket: Socket, address: SocketAddr) -> io::Result<Socket> {

@@ -58,6 +58,15 @@ fn one_listener_serves_both_families() {
     });
     assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, single.server.port().unwrap())).is_err());
     assert_eq!(single.get("/remote").text(), "127.0.0.1");
+    // As Java's. What the system takes by default is net.ipv6.bindv6only.
+    let ipv6 = Fixture::with(|config| {
+        config.listen = Listen::Tcp { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), port: 0, dual_stack: false };
+    });
+    let port = ipv6.server.port().unwrap();
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+        let mut client = Client::over(TcpStream::connect((address, port)).unwrap());
+        assert_eq!(client.get("/a").status, 200);
+    }
 }
 
 #[test]
