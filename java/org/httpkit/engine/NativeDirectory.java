@@ -71,20 +71,13 @@ final class NativeDirectory {
         if (Files.isDirectory(directory)) {
             return;
         }
-        if (Files.getFileStore(existingAncestor()).supportsFileAttributeView(PosixFileAttributeView.class)) {
+        // Not asked of the file store: in a chroot whose root is no mount point there is none to be found.
+        if (directory.getFileSystem().supportedFileAttributeViews().contains("posix")) {
             Files.createDirectories(
                     directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
         } else {
             Files.createDirectories(directory);
         }
-    }
-
-    private Path existingAncestor() {
-        Path ancestor = directory;
-        while (!Files.exists(ancestor) && ancestor.getParent() != null) {
-            ancestor = ancestor.getParent();
-        }
-        return ancestor;
     }
 
     private static void requirePrivate(Path path, Path own) throws IOException {

@@ -97,6 +97,15 @@
       (is (= 1 exit))
       (is (string/includes? err (str "\n  " directory ": " words))))))
 
+(deftest a-chroot-whose-root-is-no-mount-point
+  (if-not (can-mount?)
+    (skip "mounting needs root")
+    (let [made (io/file (temporary/directory) "made")]
+      (testing "is a mount table without the directory's file system"
+        (is (loaded? (run {} (list* "unshare" "--mount" "sh" "-c" "mount --bind /dev/null /proc/$$/mounts && exec \"$@\"" "sh"
+                                    (java-command {"org.httpkit-rs.native-directory" made})))))
+        (is (= 1 (count (.list made))))))))
+
 (deftest a-read-only-directory
   (if-not (can-mount?)
     (skip "mounting a file system needs root")
