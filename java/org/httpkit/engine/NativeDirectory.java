@@ -1,6 +1,10 @@
 package org.httpkit.engine;
 
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -46,7 +50,7 @@ final class NativeDirectory {
             if (Files.exists(target, LinkOption.NOFOLLOW_LINKS) && isUsable(target, fresh, library)) {
                 return target;
             }
-            Files.write(fresh, library);
+            write(fresh, library);
             rename(fresh, target);
             return target;
         } finally {
@@ -58,7 +62,7 @@ final class NativeDirectory {
     Path unpackPrivately(String name, byte[] library) throws IOException {
         createDirectory();
         Path copy = Files.createTempFile(directory, name, ".private");
-        Files.write(copy, library);
+        write(copy, library);
         return copy;
     }
 
@@ -91,7 +95,21 @@ final class NativeDirectory {
         return Files.isRegularFile(target, LinkOption.NOFOLLOW_LINKS)
                 && objection(target, own) == null
                 && Files.size(target) == library.length
-                && Arrays.equals(Files.readAllBytes(target), library);
+                && hasContent(target, library);
+    }
+
+    // These two use the streams of java.io: those of Files take direct memory, of which a JVM may have less than the library's size.
+
+    private static boolean hasContent(Path file, byte[] content) throws IOException {
+        try (InputStream stream = new FileInputStream(file.toFile())) {
+            return Arrays.equals(stream.readAllBytes(), content);
+        }
+    }
+
+    private static void write(Path file, byte[] content) throws IOException {
+        try (OutputStream stream = new FileOutputStream(file.toFile())) {
+            stream.write(content);
+        }
     }
 
     /** Says why {@code path} could be tampered with by another user, or returns null when it could not. */

@@ -106,6 +106,13 @@
                                     (java-command {"org.httpkit-rs.native-directory" made})))))
         (is (= 1 (count (.list made))))))))
 
+(deftest a-jvm-with-little-direct-memory
+  (let [cache (temporary/directory)
+        [java & arguments] (java-command {})]
+    (doseq [work ["unpacks" "compares"]]
+      (testing work
+        (is (loaded? (run {"XDG_CACHE_HOME" (str cache)} (list* java "-XX:MaxDirectMemorySize=256k" arguments))))))))
+
 (deftest a-read-only-directory
   (if-not (can-mount?)
     (skip "mounting a file system needs root")
