@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.zip.CRC32;
 
 /**
@@ -29,6 +31,9 @@ public final class NativeLibrary {
 
     /** Of these classes; the library's must be the same, since both write and read what crosses between them. */
     static final String VERSION = "0.1.0";
+
+    /** What glibc says of a library that the loaded one needs; that one itself it names with its path. */
+    private static final Pattern MISSING_LIBRARY = Pattern.compile(" ([^ /]+): cannot open shared object file");
 
     private static boolean loaded;
 
@@ -93,9 +98,16 @@ public final class NativeLibrary {
             }
         }
         throw failure("the native library " + platform.resource() + " could be unpacked and loaded nowhere:" + reasons
-                + "\nName a directory that this user alone may write to and that is not mounted noexec with -D"
-                + DIRECTORY_PROPERTY + "=DIRECTORY, or an unpacked library with -D" + LIBRARY_PROPERTY + "=FILE.",
-                failures.toArray(new Throwable[0]));
+                + "\n" + advice(reasons), failures.toArray(new Throwable[0]));
+    }
+
+    private static String advice(CharSequence reasons) {
+        Matcher missing = MISSING_LIBRARY.matcher(reasons);
+        if (missing.find()) {
+            return "Install " + missing.group(1) + ", which it needs (libgcc_s.so.1 is Debian's package libgcc-s1).";
+        }
+        return "Name a directory that this user alone may write to and that is not mounted noexec with -D"
+                + DIRECTORY_PROPERTY + "=DIRECTORY, or an unpacked library with -D" + LIBRARY_PROPERTY + "=FILE.";
     }
 
     /**

@@ -166,6 +166,19 @@
         (is (string/includes? message "`make build`"))
         (is (string/includes? message library-property))))))
 
+(deftest a-library-that-the-system-lacks
+  (let [library (slurp (staged-library) :encoding "ISO-8859-1")
+        directory (temporary/directory)
+        resource (io/file directory (string/replace (str (staged-library)) "target/native-resources/" ""))]
+    (when (string/includes? library "libgcc_s.so.1")
+      (io/make-parents resource)
+      (spit resource (string/replace library "libgcc_s.so.1" "libgcc_s.so.0") :encoding "ISO-8859-1")
+      (with-properties {directory-property (str (io/file directory "made")) library-property nil}
+        (let [message (str (failure (fresh-loader (cons directory (class-path)))))]
+          (is (string/includes? message "\nInstall libgcc_s.so.0, "))
+          (testing "is in no other directory's power"
+            (is (not (string/includes? message "noexec")))))))))
+
 (deftest versions-agree
   (let [[_ _ project-version] (read-string (slurp "project.clj"))
         field (doto (.getDeclaredField (Class/forName "org.httpkit.engine.NativeLibrary") "VERSION")
