@@ -5,8 +5,8 @@
             [httpkit-rs.raw :as raw]
             [org.httpkit.server :as server])
   (:import (java.net BindException InetSocketAddress ServerSocket)
-           (java.nio.channels UnresolvedAddressException)
-           (java.util.concurrent ExecutorService Executors)))
+           (java.util.concurrent ExecutorService Executors)
+           (org.httpkit.engine UnresolvedAddress)))
 
 (defn- refusal
   "Returns [exception-class message] of run-server with these options; stops the server should it start."
@@ -15,7 +15,7 @@
     ((server/run-server (fn [_]) (merge {:port 0} options)))
     :started
     (catch Exception e
-      [(class e) (str (ex-message e) (some-> (ex-cause e) ex-message))])))
+      [(class e) (ex-message e)])))
 
 (defn- server-threads []
   (filter #(re-find #"server-loop|http-kit-server-worker" %)
@@ -31,7 +31,8 @@
     IllegalArgumentException "port out of range:-1" {:port -1}
     IllegalArgumentException "hostname can't be null" {:ip nil}
     ClassCastException ":ip" {:ip 5}
-    UnresolvedAddressException "no.such.host.invalid" {:ip "no.such.host.invalid"}
+    UnresolvedAddress ":ip must be" {:ip "no.such.host.invalid"}
+    UnresolvedAddress "got \"127.0.0.1:80\"" {:ip "127.0.0.1:80"}
     NullPointerException ":max-body" {:max-body nil}
     ArithmeticException "integer overflow" {:max-body 3000000000}
     ArithmeticException ":max-body" {:max-body 1e30}
@@ -92,6 +93,9 @@
     ClassCastException ":legacy-content-length?" {:legacy-content-length? "false"}
     ClassCastException ":legacy-unsafe-remote-addr?" {:legacy-unsafe-remote-addr? "false"}
     IllegalArgumentException ":address-finder must be a function" {:address-finder 5}
+    NullPointerException ":address-finder must return a java.net.SocketAddress, got nil" {:address-finder (fn [] nil)}
+    ClassCastException ":address-finder must return a java.net.SocketAddress, got \"localhost\"" {:address-finder (fn [] "localhost")}
+    UnresolvedAddress ":address-finder must return" {:address-finder #(InetSocketAddress/createUnresolved "a" 1)}
     IllegalArgumentException ":channel-factory must be a function" {:channel-factory 5}
     IllegalArgumentException ":error-logger must be a function" {:error-logger "log"}
     IllegalArgumentException ":warn-logger must be a function" {:warn-logger 5}

@@ -4,10 +4,9 @@
   The engine opens the listening socket itself. A user's channel is asked for its options and closed."
   (:require [org.httpkit.engine.check :as check]
             [org.httpkit.engine.options :as options])
-  (:import (java.net InetSocketAddress SocketAddress SocketOption StandardSocketOptions UnknownHostException)
-           (java.nio.channels AlreadyBoundException ServerSocketChannel UnresolvedAddressException
-                              UnsupportedAddressTypeException)
-           (org.httpkit.engine Configuration)))
+  (:import (java.net InetSocketAddress SocketAddress SocketOption StandardSocketOptions)
+           (java.nio.channels AlreadyBoundException ServerSocketChannel UnsupportedAddressTypeException)
+           (org.httpkit.engine Configuration UnresolvedAddress)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -20,21 +19,20 @@
       (throw (IllegalArgumentException. (str "port out of range:" port " (:port must be a number from 0 to 65535)")))
       (check/whole :port port [0 65535]))))
 
+(defn- resolved
+  "Returns the address; throws if it is a name nobody knows."
+  ^InetSocketAddress [^InetSocketAddress address message]
+  (when (.isUnresolved address)
+    (throw (UnresolvedAddress. message)))
+  address)
+
 (defn- internet-address ^SocketAddress [options]
   (let [ip (get options :ip "0.0.0.0")]
     (cond
       (nil? ip) (throw (IllegalArgumentException. "hostname can't be null (:ip must be a host name or address)"))
-      (string? ip) (InetSocketAddress. ^String ip (int (port options)))
+      (string? ip) (resolved (InetSocketAddress. ^String ip (int (port options)))
+                             (check/message :ip "an address or a known host's name, without scheme or port" ip))
       :else (check/wrong-class :ip "a host name or address" ip))))
-
-(defn- resolved
-  "Returns the address; throws if it is a name nobody knows."
-  ^InetSocketAddress [^InetSocketAddress address]
-  (when (.isUnresolved address)
-    ;; The class is http-kit's; it has no message of its own.
-    (throw (doto (UnresolvedAddressException.)
-             (.initCause (UnknownHostException. (str (.getHostString address) " (:ip must be a known host name)"))))))
-  address)
 
 (defn- unix-address?
   "Returns true for java.net.UnixDomainSocketAddress, a class of Java 16."
@@ -44,7 +42,7 @@
 (defn- listen [^Configuration configuration ^SocketAddress address]
   (cond
     (instance? InetSocketAddress address)
-    (let [address (resolved address)
+    (let [address (resolved address (str ":address-finder must return an address that is resolved, got " address))
           literal (.getHostAddress (.getAddress address))
           ;; Java's 0.0.0.0 is a dual-stack socket, so IPv6 clients are served under http-kit.
           dual-stack? (and (= literal "0.0.0.0") (not (Boolean/getBoolean "java.net.preferIPv4Stack")))]
@@ -52,6 +50,10 @@
 
     (nil? address)
     (throw (NullPointerException. ":address-finder must return a java.net.SocketAddress, got nil"))
+
+    (not (instance? SocketAddress address))
+    (throw (ClassCastException.
+            (str ":address-finder must return a java.net.SocketAddress, got " (pr-str address) " (" (.getName (class address)) ")")))
 
     (unix-address? address) (.unix configuration (str address))
     :else
