@@ -75,7 +75,8 @@ lint: build ## Check formatting and every compiler's and linter's warnings
 check: lint test ## Run lint and test: what a change must pass
 
 install: build ## Install the jar, native library included, into the local Maven repository
-	$(LEIN) install
+	@# With its profile dev, Leiningen would write that profile's Clojure into the pom, as a dependency of the tests alone.
+	$(LEIN),-dev install
 
 bench: build ## Compare with bare hyper and, if HTTPKIT_CLASSPATH is set, http-kit; BENCH= gives options
 	@scripts/require wrk python3
