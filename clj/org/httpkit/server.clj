@@ -71,6 +71,7 @@
     :queue-size     - requests that may wait (default 20480)
     :prefix         - of the threads' names (alias :worker-name-prefix, default \"http-kit-server-worker-\")
     :allow-virtual? - whether virtual threads may be used (default true)"
+  {:arglists '([{:keys [n-threads n-min-threads n-max-threads queue-type queue-size prefix allow-virtual?] :as opts}])}
   [opts]
   (utils/new-worker {:default-prefix "http-kit-server-worker-"
                      :default-queue-type :array
@@ -221,6 +222,16 @@
 
   Return value:
     :legacy-return-value?       - see above (default true)"
+  {:arglists '([handler & [{:keys [ip port backlog address-finder channel-factory
+                                   dispatch in-place-budget worker-pool pool-opts ring-async? stream-body? expose-errors?
+                                   max-body max-line max-headers max-connections
+                                   header-timeout body-timeout write-timeout keep-alive-timeout
+                                   max-ws max-pending max-pending-total max-received-total slow-client ws-ping-interval
+                                   server-header legacy-content-length?
+                                   trusted-proxies legacy-unsafe-remote-addr? proxy-protocol
+                                   error-logger warn-logger event-logger event-names
+                                   legacy-return-value?]
+                            :as opts}]])}
   [handler & [opts]]
   (let [opts (options/checked opts)
         server (start (options/handler handler) opts (options/configuration opts) (options/telemetry opts))]

@@ -102,6 +102,14 @@
     IllegalArgumentException ":event-logger must be a function" {:event-logger true})
   (is (= [] (server-threads))))
 
+(deftest argument-help
+  (testing "shows the options that are documented"
+    (doseq [[function path] {#'server/run-server [2 0] #'server/new-worker [0]}]
+      (let [{:keys [doc arglists]} (meta function)
+            documented (mapcat #(re-seq #":[a-z][^\s,]+" (second %)) (re-seq #"(?m)^    (:[^-]\S*(?:, :\S+)*) +- " doc))]
+        (is (< 5 (count documented)))
+        (is (= documented (map (comp str keyword) (:keys (get-in (first arglists) path)))) function)))))
+
 (deftest bad-handlers
   (doseq [handler [nil 5 "handler"]]
     (is (thrown-with-msg? IllegalArgumentException #"The handler must be a function"
