@@ -139,13 +139,14 @@
 (deftest a-port-in-use
   (with-open [taken (ServerSocket. 0 1 (.getAddress (InetSocketAddress. "127.0.0.1" 0)))]
     (let [attempt #(is (thrown? BindException (start (fn [_]) :port (.getLocalPort taken))))
-          pools #(filter (fn [name] (re-find #"server-loop|http-kit|httpkit-rs" name)) (served/threads))
+          pools #(frequencies (filter (fn [name] (re-find #"server-loop|http-kit|httpkit-rs" name)) (served/threads)))
           _ (attempt)
           before (System/nanoTime)
           threads (pools)
           descriptors (count (served/descriptors))]
       (dotimes [_ 50] (attempt))
-      (is (= threads (pools)))
+      ;; Fewer are of earlier servers: threads for their last callbacks end after a second.
+      (is (empty? (remove (fn [[name how-many]] (<= (long how-many) (long (get threads name 0)))) (pools))))
       (is (= descriptors (count (served/descriptors))))
       (is (> 20000 (long (since before)))))))
 
