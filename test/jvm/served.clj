@@ -181,6 +181,11 @@
   []
   (reduce + (map #(.getCollectionCount ^GarbageCollectorMXBean %) (ManagementFactory/getGarbageCollectorMXBeans))))
 
+(defn collectors
+  "Returns the names of this JVM's garbage collectors."
+  []
+  (mapv #(.getName ^GarbageCollectorMXBean %) (ManagementFactory/getGarbageCollectorMXBeans)))
+
 (defn at-exit
   "Has `f` called when the JVM ends."
   [f]
