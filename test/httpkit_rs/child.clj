@@ -74,9 +74,12 @@
   (doto (Thread. ^Runnable
                  (fn []
                    (with-open [^BufferedReader reader (io/reader (.getInputStream process))]
-                     (doseq [line (try (line-seq reader) (catch java.io.IOException _ nil))]
-                       (swap! output conj line)
-                       (.put lines line)))
+                     (try
+                       (doseq [line (line-seq reader)]
+                         (swap! output conj line)
+                         (.put lines line))
+                       ;; It was closed.
+                       (catch java.io.IOException _ nil)))
                    (.put lines ::end))
                  "child-output")
     (.setDaemon true)
