@@ -67,6 +67,7 @@
     ClassCastException ":server-header" {:server-header 5}
     IllegalArgumentException ":server-header" {:server-header "a\r\nb"}
     IllegalArgumentException "Invalid event-names:" {:event-names "x"}
+    ClassCastException ":event-names" {:event-names {"serverStatus413" 413}}
     IllegalArgumentException ":trusted-proxies" {:trusted-proxies "10.0.0.0/8"}
     IllegalArgumentException ":trusted-proxies must be addresses or networks" {:trusted-proxies ["10.0.0.0/99"]}
     IllegalArgumentException ":trusted-proxies" {:trusted-proxies [(string/join (repeat 70000 "1"))]}

@@ -73,7 +73,10 @@
 (defn- event-names ^EventNames [names]
   (cond
     (nil? names) EventNames/DEFAULT
-    (map? names) (EventNames. names)
+    (map? names) (try
+                   (EventNames. names)
+                   (catch ClassCastException _
+                     (check/wrong-class :event-names "a map whose values are strings" names)))
     (instance? EventNames names) names
     :else (throw (IllegalArgumentException.
                   (str "Invalid event-names: (" (class names) ") " (pr-str names)
