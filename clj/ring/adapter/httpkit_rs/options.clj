@@ -36,12 +36,14 @@
 
 (defn- integer
   "Returns the option, or `default` if it is absent or nil, as a long."
-  [options option default minimum]
-  (let [value (get options option)]
-    (cond
-      (nil? value) default
-      (and (integer? value) (<= (long minimum) value Integer/MAX_VALUE)) (long value)
-      :else (check/refuse option (str "an integer from " minimum " to " Integer/MAX_VALUE) value))))
+  ([options option default minimum]
+   (integer options option default minimum Integer/MAX_VALUE))
+  ([options option default minimum maximum]
+   (let [value (get options option)]
+     (cond
+       (nil? value) default
+       (and (integer? value) (<= minimum value maximum)) (long value)
+       :else (check/refuse option (str "an integer from " minimum " to " maximum) value)))))
 
 (defn- time-limit
   "Returns the option in milliseconds; what is not positive means that there is no limit, which is 0 here, as in Jetty."
@@ -136,13 +138,11 @@
   [options]
   (let [file (:unix-socket options)
         found (concat (when (switch options :http? true)
-                        [{:ip (host options) :port (integer options :port 80 0)}])
+                        [{:ip (host options) :port (integer options :port 80 0 65535)}])
                       (when (some? file)
                         [{:file (socket-file file)}]))]
     (when (empty? found)
       (throw (IllegalArgumentException. "With :http? false there must be a :unix-socket")))
-    (when (> (long (:port (first found) 0)) 65535)
-      (check/refuse :port "an integer from 0 to 65535" (:port options)))
     found))
 
 (defn- async-timeout-handler [{:keys [async-timeout-handler]}]

@@ -64,9 +64,9 @@
 
 (deftest wrong-values
   (are [text options] (= text (message options))
-    ":port must be an integer from 0 to 2147483647, got \"80\" (java.lang.String)" {:port "80"}
+    ":port must be an integer from 0 to 65535, got \"80\" (java.lang.String)" {:port "80"}
     ":port must be an integer from 0 to 65535, got 65536 (java.lang.Long)" {:port 65536}
-    ":port must be an integer from 0 to 2147483647, got 1.5 (java.lang.Double)" {:port 1.5}
+    ":port must be an integer from 0 to 65535, got 1.5 (java.lang.Double)" {:port 1.5}
     ":host must be a host name or address, got :localhost (clojure.lang.Keyword)" {:host :localhost}
     ":join? must be true or false, got \"yes\" (java.lang.String)" {:join? "yes"}
     ":async? must be true or false, got 1 (java.lang.Long)" {:async? 1}
