@@ -1,4 +1,4 @@
-//! What clients can make the server hold or burn (docs/RELIABILITY.md, R3 to R18). Each test runs in a process of its own.
+//! What clients can make the server hold or burn (docs/RELIABILITY.md, R3 to R18, L19). Each test runs in a process of its own.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -251,8 +251,8 @@ fn r18_no_memory_is_no_end() {
 }
 
 #[test]
-fn r17_without_room_for_its_threads_no_server_starts() {
-    const NAME: &str = "r17_without_room_for_its_threads_no_server_starts";
+fn l19_without_room_for_its_threads_no_server_starts() {
+    const NAME: &str = "l19_without_room_for_its_threads_no_server_starts";
     if is_child(NAME) {
         httpkit_engine::set_stack_size(1 << 30);
         let failure = Server::start(config(), Arc::new(App::default())).err().map(|error| error.source.to_string());
