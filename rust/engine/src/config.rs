@@ -48,7 +48,8 @@ pub struct ServerConfig {
     /// Bytes that bodies and messages which are not complete may hold together, 0 for no limit. Beyond it those that need more than
     /// 256 KiB are refused (503, Close 1013).
     pub max_received_total: u64,
-    /// Milliseconds without a byte of a WebSocket's client before it is asked with a ping, and again before it is cut; 0 for never.
+    /// A period in milliseconds: a WebSocket's client that sends nothing but pongs in a whole one is pinged, and cut if it sends no byte
+    /// in the next; 0 for never.
     pub ping_interval: u32,
     /// Value of `Server`; `None` sends none.
     pub server_header: Option<Vec<u8>>,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 const SHARDS: usize = 16;
 
-/// What is counted. The discriminant is the position in [`Stats::read`].
+/// What is counted. The discriminant is the position in [`Server::stats`](crate::Server::stats).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
     /// Connections accepted.
