@@ -215,7 +215,7 @@
     :proxy-protocol             - :disable, :enable or :optional: PROXY protocol, version 1, TCP4 (default :disable)
 
   Logging:
-    :error-logger, :warn-logger - functions of a message and a Throwable (default: print to standard error)
+    :error-logger, :warn-logger - functions of a message and a Throwable, one of which may be nil (default: print to standard error)
     :event-logger               - function of an event's name (default: none)
     :event-names                - map from field names of org.httpkit.logger.EventNames, such as \"serverStatus413\", to other
                                   names for those events
