@@ -133,7 +133,7 @@ impl Exchange<'_> {
     }
 
     /// Answers with 101 and these headers: the exchange is a WebSocket from now on. That the request is a valid handshake is the
-    /// application's to check ([`check_handshake`](crate::websocket::check_handshake)).
+    /// application's to check.
     ///
     /// # Errors
     /// As [`Exchange::respond`].

@@ -21,8 +21,6 @@ impl CloseCode {
     pub const POLICY_VIOLATION: Self = Self(1008);
     /// A message above the limit.
     pub const TOO_BIG: Self = Self(1009);
-    /// The server met a condition it did not expect.
-    pub const INTERNAL_ERROR: Self = Self(1011);
     /// The server has no capacity for this.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 

@@ -15,7 +15,7 @@ use crate::growth::reserve;
 
 /// Reads the frames of one connection.
 #[derive(Debug)]
-pub struct Decoder {
+pub(super) struct Decoder {
     max_message: u32,
     phase: Phase,
     /// Of the message that has begun. None between messages.
@@ -52,16 +52,16 @@ enum Kind {
 
 /// What [`Decoder::decode`] found.
 #[derive(Debug)]
-pub struct Decoded<'i> {
+pub(super) struct Decoded<'i> {
     /// The input after it. Empty if nothing was found.
-    pub rest: &'i mut [u8],
+    pub(super) rest: &'i mut [u8],
     /// The first message or control frame that is complete.
-    pub item: Option<Item<'i>>,
+    pub(super) item: Option<Item<'i>>,
 }
 
 /// A whole message or a control frame, without its mask. A borrowed payload lies in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item<'i> {
+pub(super) enum Item<'i> {
     /// A message of valid UTF-8.
     Text(Cow<'i, [u8]>),
     /// A message of bytes.
@@ -76,25 +76,22 @@ pub enum Item<'i> {
 
 /// The payload of a Close frame.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CloseFrame {
+pub(super) struct CloseFrame {
     /// None if the frame was empty.
-    pub code: Option<CloseCode>,
+    pub(super) code: Option<CloseCode>,
     /// May be empty.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 impl Decoder {
     /// A decoder at the start of a connection. `max_message` bounds a message, all its fragments together.
-    #[must_use]
-    pub fn new(max_message: u32) -> Self {
+    pub(super) fn new(max_message: u32) -> Self {
         Self { max_message, phase: Phase::START, kind: None, is_discarding: false, collected: None }
     }
 
     /// Reads up to the end of the next item and takes off its mask in place, so no byte may be shown twice.
-    ///
-    /// # Errors
-    /// A [`Violation`]: nothing more is read.
-    pub fn decode<'i>(&mut self, input: &'i mut [u8]) -> Result<Decoded<'i>, Violation> {
+    /// After a [`Violation`] nothing more is read.
+    pub(super) fn decode<'i>(&mut self, input: &'i mut [u8]) -> Result<Decoded<'i>, Violation> {
         let decoded = self.decode_frames(input);
         if decoded.is_err() {
             self.end();
@@ -103,7 +100,7 @@ impl Decoder {
     }
 
     /// From here on messages are checked for their framing only, and neither kept nor returned.
-    pub fn discard_messages(&mut self) {
+    pub(super) fn discard_messages(&mut self) {
         self.is_discarding = true;
         if let Some(collected) = &mut self.collected {
             collected.message = Vec::new();
@@ -111,14 +108,12 @@ impl Decoder {
     }
 
     /// Bytes of memory held.
-    #[must_use]
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.collected.as_ref().map_or(0, |collected| collected.message.capacity() + collected.control.capacity())
     }
 
     /// True while a frame or a message is not complete.
-    #[must_use]
-    pub fn is_mid_message(&self) -> bool {
+    pub(super) fn is_mid_message(&self) -> bool {
         self.kind.is_some() || !matches!(self.phase, Phase::Head { length: 0, .. })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use super::opcode::Opcode;
 
 /// The longest payload of a control frame.
-pub const MAX_CONTROL: usize = 125;
+pub(crate) const MAX_CONTROL: usize = 125;
 
 /// The head of one frame that is a whole message.
 ///
@@ -50,22 +50,9 @@ impl FrameHeader {
 }
 
 /// Appends a whole frame.
-pub fn push_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+pub(crate) fn push_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.extend_from_slice(FrameHeader::new(opcode, payload.len()).as_bytes());
     out.extend_from_slice(payload);
-}
-
-/// A control frame of its own.
-///
-/// # Errors
-/// [`ControlTooLong`].
-pub fn encode_control(opcode: Opcode, payload: &[u8]) -> Result<Vec<u8>, ControlTooLong> {
-    if payload.len() > MAX_CONTROL {
-        return Err(ControlTooLong);
-    }
-    let mut frame = Vec::with_capacity(2 + payload.len());
-    push_frame(&mut frame, opcode, payload);
-    Ok(frame)
 }
 
 /// More than 125 bytes for a control frame.
@@ -82,7 +69,7 @@ impl std::error::Error for ControlTooLong {}
 
 #[cfg(test)]
 mod tests {
-    use super::{ControlTooLong, FrameHeader, encode_control, push_frame};
+    use super::{FrameHeader, push_frame};
     use crate::websocket::Opcode;
 
     /// RFC 6455 section 5.7.
@@ -103,13 +90,5 @@ mod tests {
         }
         assert_eq!(FrameHeader::new(Opcode::Text, 126).as_bytes(), [0x81, 126, 0, 126]);
         assert_eq!(FrameHeader::new(Opcode::Text, 65535).as_bytes(), [0x81, 126, 255, 255]);
-    }
-
-    #[test]
-    fn control_frames_are_short() {
-        assert_eq!(encode_control(Opcode::Pong, b""), Ok(vec![0x8a, 0]));
-        assert_eq!(encode_control(Opcode::Ping, &[7; 125]).map(|frame| frame.len()), Ok(127));
-        assert_eq!(encode_control(Opcode::Ping, &[7; 126]), Err(ControlTooLong));
-        assert_eq!(ControlTooLong.to_string(), "Websocket control frame payload exceeds 125 bytes");
     }
 }

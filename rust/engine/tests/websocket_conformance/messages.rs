@@ -1,7 +1,7 @@
 //! What valid frames become: whole messages in order, with little memory and no copy where none is needed.
 
 use httpkit_engine::websocket::Opcode::{Binary, Continuation, Ping, Pong, Text};
-use httpkit_engine::websocket::{Decoder, WebSocket};
+use httpkit_engine::websocket::WebSocket;
 
 use crate::driver::{MAX_MESSAGE, Player, Seen, play_bytes, play_split, play_whole};
 use crate::frames::{close, frame, part, raw};
@@ -128,5 +128,4 @@ fn nothing_is_kept_after_control_frames_either() {
 #[test]
 fn an_idle_connection_is_small() {
     assert!(size_of::<WebSocket>() <= 136, "{} bytes", size_of::<WebSocket>());
-    assert!(size_of::<Decoder>() <= 128, "{} bytes", size_of::<Decoder>());
 }
