@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::application::ExchangeId;
 use crate::connection::Connection;
-use crate::http1::InvalidHead;
+use crate::http1::{Headers, InvalidHead};
 use crate::registry;
 use crate::remote_address::Address;
 use crate::runtime;
@@ -86,10 +86,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// [`InvalidHead`]; nothing was written and the exchange is still open.
-    pub fn respond<'h, H>(&self, head: ResponseHead<H>, body: &[u8]) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub fn respond<'h, H: Headers<'h>>(&self, head: ResponseHead<H>, body: &[u8]) -> Result<Sent, InvalidHead> {
         self.connection.respond(self.number, head, body)
     }
 
@@ -97,10 +94,11 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// As [`Exchange::respond`].
-    pub fn respond_source<'h, H>(&self, head: ResponseHead<H>, source: Box<dyn BodySource>) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub fn respond_source<'h, H: Headers<'h>>(
+        &self,
+        head: ResponseHead<H>,
+        source: Box<dyn BodySource>,
+    ) -> Result<Sent, InvalidHead> {
         self.connection.respond_source(self.number, head, source)
     }
 
@@ -108,10 +106,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// As [`Exchange::respond`].
-    pub fn respond_file<'h, H>(&self, head: ResponseHead<H>, file: File, length: u64) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub fn respond_file<'h, H: Headers<'h>>(&self, head: ResponseHead<H>, file: File, length: u64) -> Result<Sent, InvalidHead> {
         self.connection.respond_file(self.number, head, file, length)
     }
 
@@ -119,10 +114,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// As [`Exchange::respond`].
-    pub fn start<'h, H>(&self, head: ResponseHead<H>) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub fn start<'h, H: Headers<'h>>(&self, head: ResponseHead<H>) -> Result<Sent, InvalidHead> {
         self.connection.start(self.number, head)
     }
 
@@ -137,10 +129,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// As [`Exchange::respond`].
-    pub fn upgrade<'h, H>(&self, headers: H, options: UpgradeOptions) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub fn upgrade<'h, H: Headers<'h>>(&self, headers: H, options: UpgradeOptions) -> Result<Sent, InvalidHead> {
         if options.idle_millis > 0 {
             runtime::sweep_for(Duration::from_millis(u64::from(options.idle_millis)));
         }

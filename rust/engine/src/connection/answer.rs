@@ -10,7 +10,7 @@ use super::transport::Transport;
 use super::{Connection, State};
 use crate::application::CloseCause;
 use crate::exchange::{BodySource, ResponseHead, Sent};
-use crate::http1::{Framed, InvalidHead, Next, ResponseStyle};
+use crate::http1::{Framed, Headers, InvalidHead, Next, ResponseStyle};
 use crate::remote_address::Address;
 use crate::{date, dispatch};
 
@@ -24,10 +24,12 @@ impl Connection {
         (state.exchange == number && state.http.is_in_exchange() && !state.http.is_streaming()).then_some(state)
     }
 
-    pub(crate) fn respond<'h, H>(&self, number: u32, head: ResponseHead<H>, body: &[u8]) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub(crate) fn respond<'h, H: Headers<'h>>(
+        &self,
+        number: u32,
+        head: ResponseHead<H>,
+        body: &[u8],
+    ) -> Result<Sent, InvalidHead> {
         let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         let state = &mut *guard;
         if self.encode_whole(state, head, body.len() as u64)? {
@@ -41,15 +43,12 @@ impl Connection {
         Ok(self.complete(guard))
     }
 
-    pub(crate) fn respond_source<'h, H>(
+    pub(crate) fn respond_source<'h, H: Headers<'h>>(
         &self,
         number: u32,
         head: ResponseHead<H>,
         source: Box<dyn BodySource>,
-    ) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    ) -> Result<Sent, InvalidHead> {
         let Some(mut state) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         if self.encode_whole(&mut state, head, source.remaining())? && source.remaining() > 0 {
             state.outbox.set_bulk(Bulk::Source(source));
@@ -57,16 +56,13 @@ impl Connection {
         Ok(self.complete(state))
     }
 
-    pub(crate) fn respond_file<'h, H>(
+    pub(crate) fn respond_file<'h, H: Headers<'h>>(
         &self,
         number: u32,
         head: ResponseHead<H>,
         file: File,
         length: u64,
-    ) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    ) -> Result<Sent, InvalidHead> {
         let Some(mut state) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         if self.encode_whole(&mut state, head, length)? && length > 0 {
             state.outbox.set_bulk(Bulk::File { file, offset: 0, remaining: length });
@@ -75,10 +71,12 @@ impl Connection {
     }
 
     /// Encodes the head of a complete answer. True if its body is to follow.
-    fn encode_whole<'h, H>(&self, state: &mut State, head: ResponseHead<H>, length: u64) -> Result<bool, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    fn encode_whole<'h, H: Headers<'h>>(
+        &self,
+        state: &mut State,
+        head: ResponseHead<H>,
+        length: u64,
+    ) -> Result<bool, InvalidHead> {
         let date = date::now();
         let style = self.style(&date);
         let out = state.outbox.buffer();
@@ -87,10 +85,7 @@ impl Connection {
         Ok(has_body)
     }
 
-    pub(crate) fn start<'h, H>(&self, number: u32, head: ResponseHead<H>) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub(crate) fn start<'h, H: Headers<'h>>(&self, number: u32, head: ResponseHead<H>) -> Result<Sent, InvalidHead> {
         let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         let state = &mut *guard;
         let date = date::now();

@@ -9,7 +9,7 @@ use crate::application::{CloseCause, ExchangeId, Flow, SocketEnd, SocketEndKind}
 use crate::date;
 use crate::dispatch::Route;
 use crate::exchange::{Sent, UpgradeOptions};
-use crate::http1::{InvalidHead, ResponseStyle};
+use crate::http1::{Headers, InvalidHead, ResponseStyle};
 use crate::stats::Counter;
 use crate::websocket::{CloseCode, Closed, ControlTooLong, FrameHeader, InvalidClose, MAX_CONTROL, Opcode, WebSocket};
 use crate::websocket::{State as Progress, Violation, push_frame};
@@ -79,10 +79,12 @@ impl State {
 
 impl Connection {
     /// Answers with a 101: from here on the connection is a WebSocket. What the client sent behind its request is its first frames.
-    pub(crate) fn upgrade<'h, H>(&self, number: u32, headers: H, options: UpgradeOptions) -> Result<Sent, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub(crate) fn upgrade<'h, H: Headers<'h>>(
+        &self,
+        number: u32,
+        headers: H,
+        options: UpgradeOptions,
+    ) -> Result<Sent, InvalidHead> {
         let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         let state = &mut *guard;
         // What is left of a body would be taken for frames.

@@ -1,7 +1,7 @@
 //! The answer to the current request: its head, and the framing of a body that comes in pieces (RFC 9112 sections 6 and 7).
 
 use super::machine::{Http1, Phase};
-use super::response_head::{InvalidHead, ResponseBody, ResponseStyle, encode_head};
+use super::response_head::{Headers, InvalidHead, ResponseBody, ResponseStyle, encode_head};
 
 /// Whether a streamed answer is under way, and how its pieces are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +32,7 @@ impl Http1 {
     ///
     /// # Errors
     /// [`InvalidHead`]; nothing was written and the exchange is still open.
-    pub fn answer<'h, H>(
+    pub fn answer<'h, H: Headers<'h>>(
         &mut self,
         out: &mut Vec<u8>,
         status: u16,
@@ -40,10 +40,7 @@ impl Http1 {
         length: u64,
         declared: Option<u64>,
         style: ResponseStyle<'_>,
-    ) -> Result<bool, InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    ) -> Result<bool, InvalidHead> {
         let body = match self.bodyless(status, declared, Some(length)) {
             Some(body) => body,
             None if self.opens_tunnel(status) => ResponseBody::UntilClose,
@@ -58,17 +55,14 @@ impl Http1 {
     ///
     /// # Errors
     /// [`InvalidHead`]; nothing was written and the exchange is still open.
-    pub fn start<'h, H>(
+    pub fn start<'h, H: Headers<'h>>(
         &mut self,
         out: &mut Vec<u8>,
         status: u16,
         headers: H,
         declared: Option<u64>,
         style: ResponseStyle<'_>,
-    ) -> Result<(), InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    ) -> Result<(), InvalidHead> {
         let (body, streaming) = match self.bodyless(status, declared, None) {
             Some(body) => (body, Streaming::Discarded),
             None if declared.is_some() && !self.opens_tunnel(status) => {
@@ -87,10 +81,12 @@ impl Http1 {
     ///
     /// # Errors
     /// [`InvalidHead`]; nothing was written and the exchange is still open.
-    pub fn upgrade<'h, H>(&mut self, out: &mut Vec<u8>, headers: H, style: ResponseStyle<'_>) -> Result<(), InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    pub fn upgrade<'h, H: Headers<'h>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        headers: H,
+        style: ResponseStyle<'_>,
+    ) -> Result<(), InvalidHead> {
         encode_head(out, 101, headers, ResponseBody::None(None), &style)?;
         self.phase = Phase::Upgraded;
         Ok(())
@@ -113,17 +109,14 @@ impl Http1 {
         }
     }
 
-    fn encode<'h, H>(
+    fn encode<'h, H: Headers<'h>>(
         &mut self,
         out: &mut Vec<u8>,
         status: u16,
         headers: H,
         body: ResponseBody,
         style: ResponseStyle<'_>,
-    ) -> Result<(), InvalidHead>
-    where
-        H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-    {
+    ) -> Result<(), InvalidHead> {
         // RFC 9112 section 9.3: a body that was not read would be taken for the next request.
         let keep_alive = self.current.keep_alive && style.keep_alive && self.streamed.is_none();
         let style = ResponseStyle { http11: self.current.http11, keep_alive, ..style };

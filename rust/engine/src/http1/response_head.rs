@@ -26,6 +26,11 @@ impl std::fmt::Display for InvalidHead {
 
 impl std::error::Error for InvalidHead {}
 
+/// The header fields of a response in their order: names in any case, values as they go on the wire.
+pub trait Headers<'h>: IntoIterator<Item = (&'h [u8], &'h [u8])> {}
+
+impl<'h, I: IntoIterator<Item = (&'h [u8], &'h [u8])>> Headers<'h> for I {}
+
 /// How a response's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseBody {
@@ -56,16 +61,13 @@ pub struct ResponseStyle<'a> {
 ///
 /// # Errors
 /// [`InvalidHead`] if the status or a header could not be sent without breaking the message apart.
-pub fn encode_head<'h, H>(
+pub fn encode_head<'h, H: Headers<'h>>(
     out: &mut Vec<u8>,
     status: u16,
     headers: H,
     body: ResponseBody,
     style: &ResponseStyle<'_>,
-) -> Result<bool, InvalidHead>
-where
-    H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-{
+) -> Result<bool, InvalidHead> {
     let start = out.len();
     let result = try_encode(out, status, headers, body, style);
     if result.is_err() {
@@ -74,16 +76,13 @@ where
     result
 }
 
-fn try_encode<'h, H>(
+fn try_encode<'h, H: Headers<'h>>(
     out: &mut Vec<u8>,
     status: u16,
     headers: H,
     body: ResponseBody,
     style: &ResponseStyle<'_>,
-) -> Result<bool, InvalidHead>
-where
-    H: IntoIterator<Item = (&'h [u8], &'h [u8])>,
-{
+) -> Result<bool, InvalidHead> {
     status_line(out, status)?;
     let mut keep_alive = style.keep_alive && body != ResponseBody::UntilClose;
     let mut has_connection = false;
