@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -98,14 +97,23 @@ impl Transport {
     /// Sends part of a file without bringing it into user space.
     #[cfg(target_os = "linux")]
     pub(super) fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
+        let send = || self.send_file_at_once(file, offset, count);
         match self {
-            Self::Tcp(stream) => {
-                stream.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(stream, file, Some(offset), count)?))
-            }
-            Self::Unix(stream) => {
-                stream.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(stream, file, Some(offset), count)?))
-            }
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, send),
+            Self::Unix(stream) => stream.try_io(Interest::WRITABLE, send),
         }
+    }
+
+    /// Elsewhere `sendfile` differs from system to system; a copy through a buffer serves all.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let mut piece = [0; 16 * 1024];
+        let wanted = count.min(piece.len());
+        let read = file.read_at(&mut piece[..wanted], *offset)?;
+        let written = if read == 0 { 0 } else { self.try_write(&piece[..read])? };
+        *offset += written as u64;
+        Ok(written)
     }
 
     /// As [`Transport::try_write`], whatever the poller knows of the socket.
@@ -128,18 +136,6 @@ impl Transport {
     #[cfg(not(target_os = "linux"))]
     pub(super) fn send_file_at_once(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
         self.try_send_file(file, offset, count)
-    }
-
-    /// Elsewhere `sendfile` differs from system to system; a copy through a buffer serves all.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn try_send_file(&self, file: &File, offset: &mut u64, count: usize) -> io::Result<usize> {
-        use std::os::unix::fs::FileExt;
-        let mut piece = [0; 16 * 1024];
-        let wanted = count.min(piece.len());
-        let read = file.read_at(&mut piece[..wanted], *offset)?;
-        let written = if read == 0 { 0 } else { self.try_write(&piece[..read])? };
-        *offset += written as u64;
-        Ok(written)
     }
 
     /// Whether the peer is still there, however much of what it sent has not been read.
@@ -166,11 +162,8 @@ impl Transport {
 
     /// Those of the events that are there now, whatever the poller knows, and errors.
     fn events(&self, wanted: PollFlags) -> PollFlags {
-        let socket = match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        };
-        let mut sockets = [PollFd::from_borrowed_fd(socket, wanted)];
+        let socket = self.socket();
+        let mut sockets = [PollFd::new(&*socket, wanted)];
         match poll(&mut sockets, Some(&Timespec::default())) {
             Ok(_) => sockets[0].revents(),
             Err(_) => PollFlags::empty(),
@@ -179,9 +172,8 @@ impl Transport {
 
     /// Tells the peer that nothing more will be sent.
     pub(super) fn shutdown_write(&self) {
-        let socket = self.socket();
         // An error means that the peer is gone, which the next read finds.
-        let _ = socket.shutdown(Shutdown::Write);
+        let _ = self.socket().shutdown(Shutdown::Write);
     }
 
     /// Makes the coming close a reset: the peer must not take a cut answer for a complete one.
