@@ -78,7 +78,7 @@ impl Connection {
         length: u64,
     ) -> Result<bool, InvalidHead> {
         let date = date::now();
-        let style = self.style(&date);
+        let style = self.style(!self.server.is_draining(), &date);
         let out = state.outbox.buffer();
         let has_body = state.http.answer(out, head.status, head.headers, length, head.declared_length, style)?;
         state.flags.long_answer |= has_body && length > LONG_ANSWER;
@@ -89,7 +89,7 @@ impl Connection {
         let Some(mut guard) = self.unanswered(number) else { return Ok(Sent::NotOpen) };
         let state = &mut *guard;
         let date = date::now();
-        let style = self.style(&date);
+        let style = self.style(!self.server.is_draining(), &date);
         let out = state.outbox.buffer();
         state.http.start(out, head.status, head.headers, head.declared_length, style)?;
         state.flags.long_answer = true;
@@ -212,13 +212,9 @@ impl Connection {
         sent
     }
 
-    fn style<'a>(&'a self, date: &'a [u8]) -> ResponseStyle<'a> {
-        ResponseStyle {
-            http11: true,
-            keep_alive: !self.server.is_draining(),
-            server: self.server.config.server_header.as_deref(),
-            date,
-        }
+    /// What goes into a head beside the application's fields.
+    pub(super) fn style<'a>(&'a self, keep_alive: bool, date: &'a [u8]) -> ResponseStyle<'a> {
+        ResponseStyle { http11: true, keep_alive, server: self.server.config.server_header.as_deref(), date }
     }
 
     pub(crate) fn local_address(&self) -> Option<Address> {

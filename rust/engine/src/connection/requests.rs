@@ -10,7 +10,7 @@ use super::{Connection, State};
 use crate::application::Request;
 use crate::clock::now_nanos;
 use crate::exchange::Exchange;
-use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head};
+use crate::http1::{HeaderStorage, Received, Rejection, RequestHead, ResponseBody, encode_head};
 use crate::proxy::{self, FirstLine, ProxyProtocol};
 use crate::remote_address::{Address, of_request};
 use crate::stats::Counter;
@@ -189,10 +189,8 @@ impl Connection {
 
     pub(super) fn send_continue(&self, state: &mut State) {
         let (out, date) = (state.outbox.buffer(), date::now());
-        let style =
-            ResponseStyle { http11: true, keep_alive: true, server: self.server.config.server_header.as_deref(), date: &date };
         // A head without fields of the application cannot be invalid.
-        let _ = encode_head(out, 100, [], ResponseBody::None(None), &style);
+        let _ = encode_head(out, 100, [], ResponseBody::None(None), &self.style(true, &date));
         let flushed = self.flush(state);
         state.handover.want(flushed != Flushed::All);
     }
@@ -201,11 +199,10 @@ impl Connection {
     pub(super) fn reject(&self, state: &mut State, rejection: Rejection) {
         let body = rejection.reason.as_bytes();
         let (out, date) = (state.outbox.buffer(), date::now());
-        let style =
-            ResponseStyle { http11: true, keep_alive: false, server: self.server.config.server_header.as_deref(), date: &date };
         let content_type: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain; charset=utf-8")];
-        let length = body.len() as u64;
-        if encode_head(out, rejection.status, content_type, ResponseBody::Length(length), &style).is_ok() && !rejection.head {
+        let length = ResponseBody::Length(body.len() as u64);
+        let encoded = encode_head(out, rejection.status, content_type, length, &self.style(false, &date));
+        if encoded.is_ok() && !rejection.head {
             out.extend_from_slice(body);
         }
         state.http.close();
