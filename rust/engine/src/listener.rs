@@ -136,7 +136,6 @@ fn bind_tcp(config: &ServerConfig, address: IpAddr, port: u16, dual_stack: bool)
 
 fn listen_on(config: &ServerConfig, socket: Socket, address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_address(config.reuse_address)?;
-    #[cfg(not(any(target_os = "solaris", target_os = "illumos")))]
     socket.set_reuse_port(config.reuse_port)?;
     if config.receive_buffer > 0 {
         socket.set_recv_buffer_size(config.receive_buffer as usize)?;

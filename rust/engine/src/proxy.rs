@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::application::{FieldName, HeaderField};
 use crate::http1::{NameIndex, Rejection, name};
-use crate::remote_address::{format_ip, push_port};
+use crate::remote_address::format_ip;
 
 /// The longest line version 1 allows, CR LF included.
 const LONGEST: usize = 107;
@@ -45,10 +45,9 @@ pub(crate) fn read(input: &[u8], required: bool) -> Result<FirstLine, Rejection>
     const PREFIX: &[u8] = b"PROXY ";
     let known = input.len().min(PREFIX.len());
     if input[..known] != PREFIX[..known] {
-        let expected = Rejection { status: 400, reason: "Expected PROXY header", head: false };
-        return if required { Err(expected) } else { Ok(FirstLine::Absent) };
+        return if required { Err(Rejection::bad("Expected PROXY header")) } else { Ok(FirstLine::Absent) };
     }
-    let malformed = Rejection { status: 400, reason: "Unsupported or malformed proxy header", head: false };
+    let malformed = Rejection::bad("Unsupported or malformed proxy header");
     let Some(end) = input.iter().take(LONGEST).position(|&byte| byte == b'\n') else {
         return if input.len() >= LONGEST { Err(malformed) } else { Ok(FirstLine::Incomplete) };
     };
@@ -77,8 +76,7 @@ fn port(text: &str) -> Option<u16> {
 impl Proxied {
     /// Replaces the forwarding fields of a request: the balancer knows, the client only claims.
     pub(crate) fn overwrite(&self, fields: &mut SmallVec<[HeaderField<'_>; 32]>) {
-        let mut port = Vec::new();
-        push_port(&mut port, self.destination_port);
+        let port = self.destination_port.to_string().into_bytes();
         let scheme = match self.destination_port {
             80 => Some(b"http".to_vec()),
             443 => Some(b"https".to_vec()),

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::application::{FieldName, HeaderField};
 use crate::config::ServerConfig;
-use crate::http1::{name, push_decimal};
+use crate::http1::name;
 
 /// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,11 +111,6 @@ static OCTETS: [([u8; 4], usize); 256] = {
     }
     table
 };
-
-/// A port in decimal, for texts that name one.
-pub(crate) fn push_port(out: &mut Vec<u8>, port: u16) {
-    push_decimal(out, u64::from(port));
-}
 
 /// A network in CIDR form: `10.0.0.0/8`, `fd00::/8`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,6 @@ use crate::connection::Stop;
 use crate::dispatch::{Dispatch, Route};
 use crate::http1::Method;
 use crate::listener::{self, Listener};
-use crate::proxy::ProxyProtocol;
 use crate::stats::{COUNTERS, Counter, Stats};
 use crate::{registry, repetition, runtime};
 
@@ -216,12 +215,6 @@ impl ServerState {
 impl fmt::Debug for ServerState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("ServerState").field("listen", &self.config.listen).finish_non_exhaustive()
-    }
-}
-
-impl ServerConfig {
-    pub(crate) fn expects_proxy(&self) -> bool {
-        self.proxy_protocol != ProxyProtocol::Disable
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use self::transport::Transport;
 use crate::application::{CloseCause, ExchangeId, SocketEnd};
 use crate::dispatch::{self, Call, Route};
 use crate::http1::Http1;
-use crate::proxy::Proxied;
+use crate::proxy::{Proxied, ProxyProtocol};
 use crate::registry;
 use crate::remote_address::Address;
 use crate::runtime::Place;
@@ -183,7 +183,7 @@ impl Connection {
                     addresses: None,
                     waker: None,
                     waiting,
-                    flags: Flags { awaits_proxy: server.config.expects_proxy(), ..Flags::default() },
+                    flags: Flags { awaits_proxy: server.config.proxy_protocol != ProxyProtocol::Disable, ..Flags::default() },
                     handover: Handover::default(),
                     driver: 0,
                     notices: Notices::default(),

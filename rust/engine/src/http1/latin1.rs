@@ -1,6 +1,7 @@
 //! Request lines that httparse does not take: it wants targets in UTF-8, and some clients still send Latin-1, which http-kit serves.
 
 use super::rejection::Rejection;
+use super::request_head::{MAX_HEADERS, explain};
 
 /// The parts of a request line as they were received.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +18,6 @@ const MALFORMED: Rejection = Rejection::bad("Malformed HTTP request line");
 pub(super) fn parse<'h, 'b>(
     head: &'b [u8],
     headers: &'h mut Vec<httparse::Header<'b>>,
-    most: usize,
 ) -> Result<(RequestLine<'b>, &'h [httparse::Header<'b>]), Rejection> {
     let end = memchr::memmem::find(head, b"\r\n").ok_or(MALFORMED)?;
     let (line, rest) = (&head[..end], &head[end + 2..]);
@@ -36,12 +36,12 @@ pub(super) fn parse<'h, 'b>(
     if target.is_empty() || !method.is_ascii() {
         return Err(MALFORMED);
     }
-    headers.resize(most, httparse::EMPTY_HEADER);
+    headers.resize(MAX_HEADERS, httparse::EMPTY_HEADER);
     match httparse::parse_headers(rest, headers) {
         Ok(httparse::Status::Complete((length, fields))) if length == rest.len() => {
             Ok((RequestLine { method, target, http11 }, fields))
         }
         Ok(_) => Err(MALFORMED),
-        Err(error) => Err(super::request_head::explain(error)),
+        Err(error) => Err(explain(error)),
     }
 }

@@ -16,7 +16,7 @@ impl Rejection {
         Self { status, reason, head: false }
     }
 
-    pub(super) const fn bad(reason: &'static str) -> Self {
+    pub(crate) const fn bad(reason: &'static str) -> Self {
         Self::new(400, reason)
     }
 

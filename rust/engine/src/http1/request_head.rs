@@ -80,7 +80,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
                 (line, &*parsed.headers)
             }
             Ok(_) => return Err(Rejection::bad("Malformed HTTP request")),
-            Err(httparse::Error::Token) => latin1::parse(head, &mut spare, MAX_HEADERS)?,
+            Err(httparse::Error::Token) => latin1::parse(head, &mut spare)?,
             Err(error) => return Err(explain(error)),
         };
         let http11 = line.http11;

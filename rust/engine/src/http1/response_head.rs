@@ -209,7 +209,7 @@ fn push_name(out: &mut Vec<u8>, name: &[u8]) -> Result<(), InvalidHead> {
 }
 
 /// Appends a number in decimal.
-pub(crate) fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
+fn push_decimal(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut first = digits.len();
     loop {
