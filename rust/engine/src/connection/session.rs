@@ -126,11 +126,11 @@ impl Connection {
         }
         let mut guard = self.state.lock();
         let state = &mut *guard;
-        let Some(session) = state.open_session() else { return Ok(Sent::NotOpen) };
-        session.spoke = true;
         if state.exchange != number {
             return Ok(Sent::NotOpen);
         }
+        let Some(session) = state.open_session() else { return Ok(Sent::NotOpen) };
+        session.spoke = true;
         if self.is_too_slow(state) {
             let reason = TOO_SLOW.to_owned();
             self.close_session(state, SocketEndKind::Slow, CloseCode::TRY_AGAIN_LATER, reason);
