@@ -1,7 +1,6 @@
 //! A body that did not arrive together with its head: collected here, growing with the bytes received, never with the bytes declared.
 
 use super::chunked::Chunked;
-use super::framing::Framing;
 use super::machine::Limits;
 use super::rejection::Rejection;
 use crate::growth::reserve;
@@ -16,16 +15,6 @@ pub(super) enum BodyDecoder {
 }
 
 impl BodyDecoder {
-    /// A decoder for a framing, `None` where there is no body.
-    pub(super) fn new(framing: Framing, limits: &Limits) -> Result<Option<Self>, Rejection> {
-        match framing {
-            Framing::None => Ok(None),
-            Framing::Length(length) if length > limits.max_body => Err(Rejection::BODY_TOO_LARGE),
-            Framing::Length(remaining) => Ok(Some(Self::Length { remaining })),
-            Framing::Chunked => Ok(Some(Self::Chunked(Chunked::new()))),
-        }
-    }
-
     /// Decodes what there is into `body`. Returns the bytes consumed and whether the body is complete.
     pub(super) fn decode(&mut self, input: &[u8], body: &mut Vec<u8>, limits: &Limits) -> Result<(usize, bool), Rejection> {
         match self {

@@ -5,6 +5,7 @@
 
 use super::answer::Streaming;
 use super::body::BodyDecoder;
+use super::chunked::Chunked;
 use super::framing::Framing;
 use super::method::Method;
 use super::rejection::Rejection;
@@ -194,28 +195,22 @@ impl Http1 {
             streaming: Streaming::No,
         };
         let rest = &input[span.end..];
-        match head.framing {
+        let (decoder, streamed) = match head.framing {
             Framing::None => {
                 self.phase = Phase::Exchange { left: 0 };
                 return Ok(Received::Request { consumed: span.end, head, body: &[] });
             }
-            Framing::Length(length) if length <= rest.len() as u64 && length <= limits.max_body => {
+            Framing::Length(length) if length > limits.max_body => return Err(Rejection::BODY_TOO_LARGE),
+            Framing::Length(length) if length <= rest.len() as u64 => {
                 self.phase = Phase::Exchange { left: 0 };
                 // `length` is at most rest.len().
                 let body = &rest[..length as usize];
                 return Ok(Received::Request { consumed: span.end + body.len(), head, body });
             }
-            Framing::Length(_) | Framing::Chunked => {}
-        }
-        let Some(decoder) = BodyDecoder::new(head.framing, limits)? else {
-            return Ok(Received::Incomplete { consumed: 0 });
+            Framing::Length(remaining) => (BodyDecoder::Length { remaining }, remaining > limits.stream_above),
+            Framing::Chunked => (BodyDecoder::Chunked(Chunked::new()), limits.stream_above < u64::MAX),
         };
         let awaits_continue = head.expects_continue && rest.is_empty();
-        let streamed = match head.framing {
-            Framing::Length(length) => length > limits.stream_above,
-            Framing::Chunked => limits.stream_above < u64::MAX,
-            Framing::None => false,
-        };
         if streamed {
             self.phase = Phase::Exchange { left: 0 };
             self.streamed = Some(Box::new(decoder));
