@@ -19,9 +19,12 @@ pub enum Address {
 }
 
 impl From<SocketAddr> for Address {
-    /// An IPv4 client of a dual-stack listener is an IPv4 client.
+    /// An IPv4 client of a dual-stack listener is an IPv4 client. A link-local one keeps its zone.
     fn from(address: SocketAddr) -> Self {
-        Self::Ip(SocketAddr::new(address.ip().to_canonical(), address.port()))
+        Self::Ip(match address.ip().to_canonical() {
+            IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+            IpAddr::V6(_) => address,
+        })
     }
 }
 

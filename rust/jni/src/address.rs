@@ -1,31 +1,29 @@
 //! Socket addresses spelled as `java.net.InetSocketAddress` prints them.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use httpkit_engine::Address;
 
 /// `/127.0.0.1:8080`, `/[0:0:0:0:0:0:0:1]:8080`; the empty text for a Unix socket, whose peer has no name.
 pub(crate) fn java_text(address: &Address) -> String {
     let Address::Ip(socket) = address else { return String::new() };
-    let port = socket.port();
-    // Java prints an IPv4 address for the IPv4-mapped one a dual-stack socket reports.
-    match (socket.ip().to_canonical(), socket) {
-        (IpAddr::V4(ip), _) => format!("/{ip}:{port}"),
-        (IpAddr::V6(ip), SocketAddr::V6(v6)) if v6.scope_id() != 0 => {
-            format!("/[{}%{}]:{port}", groups(ip), v6.scope_id())
-        }
-        (IpAddr::V6(ip), _) => format!("/[{}]:{port}", groups(ip)),
+    match socket {
+        SocketAddr::V4(v4) => format!("/{v4}"),
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("/[{}%{}]:{}", groups(v6.ip()), v6.scope_id(), v6.port()),
+        SocketAddr::V6(v6) => format!("/[{}]:{}", groups(v6.ip()), v6.port()),
     }
 }
 
 /// All eight groups without `::`, which is Java's form.
-fn groups(ip: Ipv6Addr) -> String {
+fn groups(ip: &Ipv6Addr) -> String {
     ip.segments().map(|group| format!("{group:x}")).join(":")
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::net::SocketAddr;
+
     use httpkit_engine::Address;
 
     use super::java_text;
@@ -40,7 +38,7 @@ mod tests {
             ("[fe80::1%2]:80", "/[fe80:0:0:0:0:0:0:1%2]:80"),
         ];
         for (text, expected) in table {
-            assert_eq!(java_text(&Address::Ip(text.parse().unwrap())), expected);
+            assert_eq!(java_text(&Address::from(text.parse::<SocketAddr>().unwrap())), expected);
         }
         assert_eq!(java_text(&Address::Unix), "");
     }
