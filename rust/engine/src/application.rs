@@ -198,13 +198,13 @@ pub enum SocketEndKind {
     Overload = 6,
 }
 
-/// Why an unfinished exchange lost its connection.
+/// Why an unfinished exchange lost its connection. The discriminant crosses the JNI boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCause {
     /// The client went away.
-    Client,
+    Client = 0,
     /// The server stopped, or the application aborted.
-    Server,
+    Server = 1,
     /// A deadline passed.
-    Timeout,
+    Timeout = 2,
 }

@@ -12,7 +12,7 @@ use jni::signature::{Primitive, ReturnType};
 use jni::sys::jvalue;
 
 use crate::classes::Classes;
-use crate::errors::{invalid_head_text, panic_text, report};
+use crate::errors::{panic_text, report};
 use crate::fault::{self, Point};
 use crate::jvm;
 use crate::wire::{Malformed, RequestBlock, ResponseBlock};
@@ -148,14 +148,9 @@ impl Application for JavaApplication {
     }
 
     fn closed(&self, exchange: ExchangeId, cause: CloseCause) -> bool {
-        let cause = match cause {
-            CloseCause::Client => 0,
-            CloseCause::Server => 1,
-            CloseCause::Timeout => 2,
-        };
         self.notify(self.classes.closed, |_| {
             let [connection, number] = identity(exchange);
-            Ok([connection, number, jvalue { i: cause }])
+            Ok([connection, number, jvalue { i: cause as i32 }])
         })
     }
 
@@ -177,7 +172,7 @@ impl Application for JavaApplication {
     }
 
     fn websocket_closed(&self, exchange: ExchangeId, end: &SocketEnd, messages: u32) -> bool {
-        self.notify(self.classes.web_socket_closed, |env| {
+        self.notify(self.classes.websocket_closed, |env| {
             let reason = env.new_string(&end.reason)?;
             let [connection, number] = identity(exchange);
             let (kind, code) = (end.kind as i32 | (messages << NUMBER_SHIFT) as i32, i32::from(end.code));
@@ -209,7 +204,7 @@ fn answer(exchange: &Exchange<'_>, bytes: &[u8]) -> Outcome {
     };
     match exchange.respond(response.head(), response.body()) {
         Ok(_) => Outcome::Done,
-        Err(invalid) => Outcome::InvalidResponse(invalid_head_text(&invalid)),
+        Err(invalid) => Outcome::InvalidResponse(invalid.to_string()),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Classes {
     pub(crate) writable: JMethodID,
     pub(crate) readable: JMethodID,
     pub(crate) closed: JMethodID,
-    pub(crate) web_socket_closed: JMethodID,
+    pub(crate) websocket_closed: JMethodID,
     pub(crate) rejected: JMethodID,
     pub(crate) accept_failed: JMethodID,
     pub(crate) drained: JMethodID,
@@ -66,7 +66,7 @@ impl Classes {
                 jni_sig!("(Lorg/httpkit/engine/Application;JIIII[B)I"),
             )?,
             worker_lost: env.get_method_id(&worker, jni_str!("lost"), jni_sig!("(Lorg/httpkit/engine/Application;JIIIIZ)I"))?,
-            web_socket_closed: env.get_method_id(
+            websocket_closed: env.get_method_id(
                 &application,
                 jni_str!("webSocketClosed"),
                 jni_sig!("(JIIILjava/lang/String;)V"),

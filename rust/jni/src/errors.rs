@@ -70,7 +70,7 @@ impl Failure {
         match self {
             Self::Jni(error) => (jni_error_class(error), error.to_string()),
             Self::Malformed(Malformed(text)) => (jni_str!("java/lang/IllegalArgumentException"), (*text).to_owned()),
-            Self::InvalidHead(invalid) => (jni_str!("java/lang/IllegalArgumentException"), invalid_head_text(invalid)),
+            Self::InvalidHead(invalid) => (jni_str!("java/lang/IllegalArgumentException"), invalid.to_string()),
             Self::InvalidFrame(text) => (jni_str!("java/lang/IllegalArgumentException"), text.clone()),
             Self::Start(StartError { address, source }) => {
                 (start_error_class(source), format!("{}: {address}", system_text(source)))
@@ -83,15 +83,6 @@ impl Failure {
             ),
             Self::NoServer => (jni_str!("java/lang/IllegalStateException"), "the server is closed".to_owned()),
         }
-    }
-}
-
-/// http-kit's texts (HttpUtils, HeaderMap).
-pub(crate) fn invalid_head_text(invalid: &InvalidHead) -> String {
-    match invalid {
-        InvalidHead::Status(status) => format!("Invalid HTTP status code: {status}"),
-        InvalidHead::HeaderName(name) => format!("Invalid HTTP header name: {}", String::from_utf8_lossy(name)),
-        InvalidHead::HeaderValue => "Invalid character in HTTP header value".to_owned(),
     }
 }
 

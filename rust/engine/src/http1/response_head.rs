@@ -14,11 +14,12 @@ pub enum InvalidHead {
     HeaderValue,
 }
 
+/// http-kit's texts (HttpUtils, HeaderMap).
 impl std::fmt::Display for InvalidHead {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status(status) => write!(formatter, "Invalid HTTP status code: {status}"),
-            Self::HeaderName(name) => write!(formatter, "Invalid HTTP header name: {}", name.escape_ascii()),
+            Self::HeaderName(name) => write!(formatter, "Invalid HTTP header name: {}", String::from_utf8_lossy(name)),
             Self::HeaderValue => formatter.write_str("Invalid character in HTTP header value"),
         }
     }
