@@ -201,6 +201,11 @@ public final class ResponseWriter {
         }
     }
 
+    /** Returns the status of the block. */
+    public int status() {
+        return Wire.getUnsignedShort(block, Wire.RESPONSE_STATUS);
+    }
+
     /** Returns the number of header lines in the block so far. */
     public int headerCount() {
         return headerCount;

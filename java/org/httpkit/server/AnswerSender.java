@@ -87,21 +87,19 @@ final class AnswerSender {
     }
 
     /**
-     * Answers the exchange, which enters the state {@code claimed}. With {@code typed}, an answer without any header is declared to be
-     * HTML, as http-kit does for {@code send!}. A body that writes itself is shown the {@code response} it came in, null for none.
+     * Answers the exchange, which enters the state {@code claimed}, with the status and headers of {@code response}, null for none, and
+     * the body that came in it or by itself. An answer by {@code send!} without any header is declared to be HTML, as http-kit does.
      * Whatever goes wrong, an InputStream body is closed.
      */
-    int answer(
-        AsyncChannel channel, Worker worker, int claimed, boolean typed, Object status, Object headers, Object body, Object response)
-        throws IOException {
+    int answer(AsyncChannel channel, Worker worker, int claimed, Map<?, ?> response, Object body) throws IOException {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
-            int code = ResponseWriter.status(status);
-            writer.head(code, headers);
-            if (typed) {
+            Object headers = response == null ? null : response.get(Keywords.HEADERS);
+            writer.head(ResponseWriter.status(response == null ? null : response.get(Keywords.STATUS)), headers);
+            if (claimed != AsyncChannel.ANSWERED) {
                 addDefaultType(writer, headers);
             }
-            int sent = answer(channel, worker, claimed, writer, code, body, response);
+            int sent = answer(channel, worker, claimed, writer, response, body);
             if (sent == IGNORED) {
                 discard(body);
             }
@@ -122,8 +120,9 @@ final class AnswerSender {
     }
 
     private int answer(
-        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, int status, Object body, Object response)
+        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, Map<?, ?> response, Object body)
         throws IOException {
+        int status = writer.status();
         boolean declared = writer.handlerLength() != ResponseWriter.NO_LENGTH;
         if (hasNoBody(status) || channel.isHead() && declared && !legacyContentLength) {
             discard(body);
@@ -144,8 +143,7 @@ final class AnswerSender {
                 return sendWritten(channel, true, claimed, writer, new ElementWriter((ISeq) body, writer.charset()));
             }
             if (body instanceof String && writer.charset() != UTF_8) {
-                byte[] encoded = ((String) body).getBytes(writer.charset());
-                return sendBytes(channel, worker, claimed, writer, encoded, 0, encoded.length);
+                return sendBytes(channel, worker, claimed, writer, ByteBuffer.wrap(((String) body).getBytes(writer.charset())));
             }
         }
         if (body instanceof InputStream) {
@@ -164,13 +162,13 @@ final class AnswerSender {
         if (bodyWriter != null && !isInMemory(body) && bodyWriter.accepts(body)) {
             return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
-        ByteBuffer content = inMemory(body);
-        return sendBytes(channel, worker, claimed, writer,
-            content.array(), content.arrayOffset() + content.position(), content.remaining());
+        return sendBytes(channel, worker, claimed, writer, inMemory(body));
     }
 
-    private int sendBytes(
-        AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, byte[] bytes, int offset, int count) {
+    private int sendBytes(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, ByteBuffer content) {
+        byte[] bytes = content.array();
+        int offset = content.arrayOffset() + content.position();
+        int count = content.remaining();
         if (channel.isHead()) {
             writer.declare(count);
             return sendBlock(channel, worker, claimed, writer);
@@ -216,7 +214,7 @@ final class AnswerSender {
             int count = source.fill(piece, Scratch.FIRST_PIECE);
             if (count < Scratch.FIRST_PIECE) {
                 application.close(source);
-                return sendBytes(channel, worker, claimed, writer, piece, 0, count);
+                return sendBytes(channel, worker, claimed, writer, ByteBuffer.wrap(piece, 0, count));
             }
             if (channel.isHead()) {
                 application.close(source);
@@ -240,8 +238,8 @@ final class AnswerSender {
         }
     }
 
-    /** A body that implements Ring's protocol. */
-    private SelfWriting written(Object body, Object response) {
+    /** A body that implements Ring's protocol, and is shown the response it came in. */
+    private SelfWriting written(Object body, Map<?, ?> response) {
         Object shown = response == null ? RT.map(Keywords.STATUS, 200, Keywords.BODY, body) : response;
         return stream -> bodyWriter.write(body, shown, stream);
     }

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
-import java.util.Collections;
 import java.util.Map;
 import org.httpkit.engine.Application;
 import org.httpkit.engine.Keywords;
@@ -418,18 +417,15 @@ public final class AsyncChannel extends BackpressuredChannel {
     }
 
     private int sendFirst(Object data, boolean close) throws IOException {
-        Map<?, ?> response = data instanceof Map ? (Map<?, ?>) data : Collections.singletonMap(Keywords.BODY, data);
-        Object status = response.get(Keywords.STATUS);
-        Object headers = response.get(Keywords.HEADERS);
-        Object body = response.get(Keywords.BODY);
-        int code = ResponseWriter.status(status);
+        Map<?, ?> response = data instanceof Map ? (Map<?, ?>) data : null;
+        Object body = response == null ? data : response.get(Keywords.BODY);
+        int code = ResponseWriter.status(response == null ? null : response.get(Keywords.STATUS));
         if (close || head || upgradeAsked || AnswerSender.hasNoBody(code)) {
-            int sent = application.sender().answer(
-                this, null, CLOSED, true, status, headers, body, data instanceof Map ? data : null);
+            int sent = application.sender().answer(this, null, CLOSED, response, body);
             return sent == AnswerSender.IGNORED ? Native.NOT_OPEN : ENDED;
         }
         ByteBuffer content = StreamSender.content(body);
-        if (!StreamSender.start(this, STREAMING, code, headers)) {
+        if (!StreamSender.start(this, STREAMING, code, response == null ? null : response.get(Keywords.HEADERS))) {
             return Native.NOT_OPEN;
         }
         // Before the body: it may fill the window, and nobody would hear of the room that follows.

@@ -2,7 +2,6 @@ package org.httpkit.server;
 
 import clojure.lang.IPersistentMap;
 import clojure.lang.PersistentArrayMap;
-import java.io.IOException;
 import java.util.Map;
 import org.httpkit.engine.Keywords;
 import org.httpkit.engine.Native;
@@ -17,9 +16,12 @@ import org.httpkit.engine.Worker;
 final class Responder {
     private static final IPersistentMap PLAIN_TEXT =
         PersistentArrayMap.EMPTY.assoc("Content-Type", "text/plain; charset=utf-8");
-    private static final IPersistentMap PLAIN_TEXT_RETRY = PLAIN_TEXT.assoc("Retry-After", "1");
+    private static final Map<?, ?> NOT_FOUND = response(404, null);
+    private static final Map<?, ?> FAILED = response(500, PLAIN_TEXT);
+    private static final Map<?, ?> REFUSED = response(503, PLAIN_TEXT.assoc("Retry-After", "1"));
 
-    private static final String UNAVAILABLE = "Server unavailable, please try again";
+    private static final String FAILED_TEXT = "Internal Server Error";
+    private static final String REFUSED_TEXT = "Server unavailable, please try again";
 
     private final AnswerSender sender;
     private final Telemetry telemetry;
@@ -43,7 +45,7 @@ final class Responder {
                 if (ringSpec) {
                     throw new NullPointerException("Response map is nil");
                 }
-                int sent = answer(channel, worker, 404, null, null, null);
+                int sent = sender.answer(channel, worker, AsyncChannel.ANSWERED, NOT_FOUND, null);
                 return counted(channel, sent, telemetry.names().serverStatus404);
             }
             Map<?, ?> response = ResponseWriter.map("A response", result);
@@ -57,9 +59,8 @@ final class Responder {
                 ((AsyncChannel) body).hijack();
                 return 0;
             }
-            Object status = response.get(Keywords.STATUS);
-            int sent = answer(channel, worker, status, response.get(Keywords.HEADERS), body, response);
-            return counted(channel, sent, telemetry.hasEvents() ? processedEvent(status) : null);
+            int sent = sender.answer(channel, worker, AsyncChannel.ANSWERED, response, body);
+            return counted(channel, sent, telemetry.hasEvents() ? processedEvent(response) : null);
         } catch (Throwable failure) {
             return fail(channel, failure, worker);
         }
@@ -82,8 +83,8 @@ final class Responder {
             Native.abort(channel.connection(), channel.exchange());
             return 0;
         }
-        String text = exposeErrors ? message(failure) : "Internal Server Error";
-        int sent = lastResort(channel, worker, 500, PLAIN_TEXT, text, telemetry.names().serverStatus500);
+        String text = exposeErrors ? message(failure) : FAILED_TEXT;
+        int sent = lastResort(channel, worker, FAILED, text, telemetry.names().serverStatus500);
         channel.endFailed(ending);
         return sent;
     }
@@ -114,28 +115,27 @@ final class Responder {
     int refuse(AsyncChannel channel, Throwable rejection, Worker worker) {
         telemetry.countRefused();
         telemetry.error("failed to submit task to executor service", rejection);
-        return lastResort(channel, worker, 503, PLAIN_TEXT_RETRY, UNAVAILABLE,
-            telemetry.names().serverStatus503);
+        return lastResort(channel, worker, REFUSED, REFUSED_TEXT, telemetry.names().serverStatus503);
     }
 
     /** Answers with 500 an exchange of which only the handle is known: the engine refused the answer made for it. */
     void replaceInvalid(long connection, int exchange, String message) {
         telemetry.error("invalid response", new IllegalArgumentException(message));
-        answerUnknown(connection, exchange, 500, PLAIN_TEXT, exposeErrors ? message : "Internal Server Error");
+        answerUnknown(connection, exchange, FAILED, exposeErrors ? message : FAILED_TEXT);
         telemetry.event(telemetry.names().serverStatus500);
     }
 
     /** Answers with 503 an exchange of which only the handle is known: there was no memory for its body. */
     void refuseBody(long connection, int exchange, int length) {
         telemetry.error("no memory for a request body of " + length + " bytes", new OutOfMemoryError("No array for a request body"));
-        answerUnknown(connection, exchange, 503, PLAIN_TEXT_RETRY, UNAVAILABLE);
+        answerUnknown(connection, exchange, REFUSED, REFUSED_TEXT);
         telemetry.event(telemetry.names().serverStatus503);
     }
 
-    private static void answerUnknown(long connection, int exchange, int status, IPersistentMap headers, String text) {
+    private static void answerUnknown(long connection, int exchange, Map<?, ?> response, String text) {
         ResponseWriter writer = ResponseWriter.acquire();
         try {
-            writer.head(status, headers);
+            writer.head(ResponseWriter.status(response.get(Keywords.STATUS)), response.get(Keywords.HEADERS));
             writer.body(text);
             Native.respond(connection, exchange, writer.block(), writer.length());
         } finally {
@@ -143,19 +143,17 @@ final class Responder {
         }
     }
 
-    private String processedEvent(Object status) {
-        return telemetry.names().serverStatusPrefix + ResponseWriter.status(status);
+    private String processedEvent(Map<?, ?> response) {
+        return telemetry.names().serverStatusPrefix + ResponseWriter.status(response.get(Keywords.STATUS));
     }
 
-    private int answer(
-        AsyncChannel channel, Worker worker, Object status, Object headers, Object body, Object response) throws IOException {
-        return sender.answer(channel, worker, AsyncChannel.ANSWERED, false, status, headers, body, response);
+    private static Map<?, ?> response(long status, IPersistentMap headers) {
+        return new PersistentArrayMap(new Object[] {Keywords.STATUS, status, Keywords.HEADERS, headers});
     }
 
-    private int lastResort(
-        AsyncChannel channel, Worker worker, int status, IPersistentMap headers, String text, String event) {
+    private int lastResort(AsyncChannel channel, Worker worker, Map<?, ?> response, String text, String event) {
         try {
-            return counted(channel, answer(channel, worker, status, headers, text, null), event);
+            return counted(channel, sender.answer(channel, worker, AsyncChannel.ANSWERED, response, text), event);
         } catch (Throwable failure) {
             Native.abort(channel.connection(), channel.exchange());
             log(channel, failure);
