@@ -10,7 +10,7 @@
             [org.httpkit.engine.pool :as pool]
             [org.httpkit.engine.ring :as ring]
             [org.httpkit.utils :as utils])
-  (:import (org.httpkit.server AsyncChannel HttpServer HttpServer$Status RingApplication)))
+  (:import (org.httpkit.server AnswerOptions AsyncChannel HttpServer HttpServer$Status RingApplication)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -84,14 +84,12 @@
 (defn- application
   "Returns what the engine serves."
   ^RingApplication [handler opts dispatcher telemetry]
-  (RingApplication. handler (options/ring-async? opts) dispatcher telemetry
-                    (check/switch :legacy-content-length? (get opts :legacy-content-length? true))
-                    (check/switch :expose-errors? (:expose-errors? opts))
-                    (ring/body-writer)
-                    (ring/web-socket-response opts)
-                    (options/slow-client opts)
-                    (boolean (::ring/spec? opts))
-                    (.getContextClassLoader (Thread/currentThread))))
+  (RingApplication. handler (options/ring-async? opts) dispatcher telemetry (options/slow-client opts)
+                    (AnswerOptions. (check/switch :legacy-content-length? (get opts :legacy-content-length? true))
+                                    (check/switch :expose-errors? (:expose-errors? opts))
+                                    (boolean (::ring/spec? opts))
+                                    (ring/body-writer)
+                                    (ring/web-socket-response opts))))
 
 (defn- start
   "Starts a server; the pool is the server's from now on, or shut down again if the server cannot start."

@@ -36,18 +36,15 @@ final class AnswerSender {
     private final RingApplication application;
     private final Telemetry telemetry;
     private final boolean legacyContentLength;
-    /** Null without Ring. */
     private final BodyWriter bodyWriter;
-    /** Whether texts and sequences are written as Ring's SPEC has it, where http-kit does otherwise. */
     private final boolean ringSpec;
 
-    AnswerSender(
-        RingApplication application, Telemetry telemetry, boolean legacyContentLength, BodyWriter bodyWriter, boolean ringSpec) {
+    AnswerSender(RingApplication application, Telemetry telemetry, AnswerOptions options) {
         this.application = application;
         this.telemetry = telemetry;
-        this.legacyContentLength = legacyContentLength;
-        this.bodyWriter = bodyWriter;
-        this.ringSpec = ringSpec;
+        this.legacyContentLength = options.legacyContentLength;
+        this.bodyWriter = options.bodyWriter;
+        this.ringSpec = options.ringSpec;
     }
 
     /** Returns true if an answer with this status never has a body (RFC 9110 section 6.4.1). */

@@ -26,16 +26,15 @@ final class Responder {
     private final AnswerSender sender;
     private final Telemetry telemetry;
     private final boolean exposeErrors;
-    /** Null where no response asks for a WebSocket. */
     private final WebSocketResponse webSocketResponse;
     private final boolean ringSpec;
 
-    Responder(AnswerSender sender, Telemetry telemetry, boolean exposeErrors, WebSocketResponse webSocketResponse, boolean ringSpec) {
+    Responder(AnswerSender sender, Telemetry telemetry, AnswerOptions options) {
         this.sender = sender;
         this.telemetry = telemetry;
-        this.exposeErrors = exposeErrors;
-        this.webSocketResponse = webSocketResponse;
-        this.ringSpec = ringSpec;
+        this.exposeErrors = options.exposeErrors;
+        this.webSocketResponse = options.webSocketResponse;
+        this.ringSpec = options.ringSpec;
     }
 
     /** Answers with what a handler returned. */

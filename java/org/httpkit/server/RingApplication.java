@@ -53,31 +53,20 @@ public final class RingApplication extends Application {
     private final Overflow overflow = new Overflow(overflowThreads());
 
     /**
-     * Serves {@code handler}; what must not run on an engine thread runs on the dispatcher's pool. {@code bodyWriter} is null where no body
-     * writes itself, {@code webSocketResponse} where no response asks for a WebSocket. With {@code ringSpec}, what Ring's SPEC and http-kit
-     * do differently is done Ring's way.
+     * Serves {@code handler}, which takes [request respond raise] if it is {@code ringAsync}. What must not run on an engine thread runs on
+     * the dispatcher's pool.
      */
     public RingApplication(
-        IFn handler,
-        boolean ringAsync,
-        Dispatcher dispatcher,
-        Telemetry telemetry,
-        boolean legacyContentLength,
-        boolean exposeErrors,
-        BodyWriter bodyWriter,
-        WebSocketResponse webSocketResponse,
-        SlowClient slowClient,
-        boolean ringSpec,
-        ClassLoader classLoader) {
-        super(classLoader);
+        IFn handler, boolean ringAsync, Dispatcher dispatcher, Telemetry telemetry, SlowClient slowClient, AnswerOptions answers) {
+        super(Thread.currentThread().getContextClassLoader());
         this.handler = handler;
         this.ringAsync = ringAsync;
-        this.ringSpec = ringSpec;
+        this.ringSpec = answers.ringSpec;
         this.dispatcher = dispatcher;
         this.executor = dispatcher.executor();
         this.telemetry = telemetry;
-        this.sender = new AnswerSender(this, telemetry, legacyContentLength, bodyWriter, ringSpec);
-        this.responder = new Responder(sender, telemetry, exposeErrors, webSocketResponse, ringSpec);
+        this.sender = new AnswerSender(this, telemetry, answers);
+        this.responder = new Responder(sender, telemetry, answers);
         this.slowClient = slowClient;
     }
 
