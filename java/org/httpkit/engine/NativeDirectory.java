@@ -5,12 +5,10 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.nio.file.attribute.PosixFileAttributeView;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -51,7 +49,7 @@ final class NativeDirectory {
                 return target;
             }
             write(fresh, library);
-            rename(fresh, target);
+            Files.move(fresh, target, StandardCopyOption.ATOMIC_MOVE);
             return target;
         } finally {
             Files.deleteIfExists(fresh);
@@ -72,15 +70,9 @@ final class NativeDirectory {
     }
 
     private void createDirectory() throws IOException {
-        if (Files.isDirectory(directory)) {
-            return;
-        }
-        // Not asked of the file store: in a chroot whose root is no mount point there is none to be found.
-        if (directory.getFileSystem().supportedFileAttributeViews().contains("posix")) {
+        if (!Files.isDirectory(directory)) {
             Files.createDirectories(
                     directory, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-        } else {
-            Files.createDirectories(directory);
         }
     }
 
@@ -114,11 +106,7 @@ final class NativeDirectory {
 
     /** Says why {@code path} could be tampered with by another user, or returns null when it could not. */
     private static String objection(Path path, Path own) throws IOException {
-        PosixFileAttributeView view = Files.getFileAttributeView(path, PosixFileAttributeView.class);
-        if (view == null) {
-            return null; // Windows: the user's profile directory is private by its inherited access list.
-        }
-        PosixFileAttributes attributes = view.readAttributes();
+        PosixFileAttributes attributes = Files.readAttributes(path, PosixFileAttributes.class);
         if (!attributes.owner().equals(Files.getOwner(own))) {
             return "it belongs to " + attributes.owner().getName() + ", not to the user of this process";
         }
@@ -128,13 +116,5 @@ final class NativeDirectory {
             }
         }
         return null;
-    }
-
-    private static void rename(Path from, Path to) throws IOException {
-        try {
-            Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
-        } catch (AtomicMoveNotSupportedException e) {
-            Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
-        }
     }
 }

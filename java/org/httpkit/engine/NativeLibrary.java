@@ -125,10 +125,8 @@ public final class NativeLibrary {
                 // Of the two the first names the file that is still there.
                 throw e;
             } finally {
-                // The loaded mapping outlives the name; Windows alone keeps the name until the JVM ends.
-                if (!copy.toFile().delete()) {
-                    copy.toFile().deleteOnExit();
-                }
+                // The loaded mapping outlives the name.
+                copy.toFile().delete();
             }
         }
     }
