@@ -1,8 +1,7 @@
 (ns ring-jetty-ws.handshake
   "From a request for an upgrade to what it is answered. Pure: nothing here sends anything."
   (:require [clojure.string :as string]
-            [org.httpkit.engine.handshake :as handshake]
-            [org.httpkit.server :as server])
+            [org.httpkit.engine.handshake :as handshake])
   (:import (java.util Locale)))
 
 (set! *warn-on-reflection* true)
@@ -47,7 +46,7 @@
     (not= version (get-in request [:headers "sec-websocket-version"]))
     (plain 400 {"Sec-WebSocket-Version" version} (str "Sec-WebSocket-Version must be " version))
 
-    (nil? (server/websocket-handshake-check request))
+    (nil? (handshake/check request))
     (plain 400 {} "Bad Sec-WebSocket-Key header")))
 
 (defn accepted?
@@ -80,10 +79,8 @@
   "Returns the headers of the 101: the handshake handler's, but for those that make it one."
   [request headers]
   (check-subprotocol request headers)
-  (assoc (without headers reserved)
-         "Upgrade" "websocket"
-         "Connection" "Upgrade"
-         "Sec-WebSocket-Accept" (server/websocket-handshake-check request)))
+  (merge (without headers reserved)
+         (handshake/switching (handshake/check request))))
 
 (defn refusal
   "Returns the response to a client that the handshake handler does not let in: its status, if that is one of an answer, or

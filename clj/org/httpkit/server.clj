@@ -303,9 +303,7 @@
 (defn send-checked-websocket-handshake!
   "Upgrades the channel to WebSocket, whatever the request was; `sec-ws-accept` is `websocket-handshake-check`'s result."
   [^AsyncChannel ch sec-ws-accept]
-  (.sendHandshake ch {"Upgrade" "websocket"
-                      "Connection" "Upgrade"
-                      "Sec-WebSocket-Accept" sec-ws-accept}))
+  (.sendHandshake ch (handshake/switching sec-ws-accept)))
 
 (defn send-websocket-handshake!
   "Upgrades the channel to WebSocket if the request is a valid handshake. Returns true if it is, else nil."

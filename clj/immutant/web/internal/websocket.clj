@@ -1,6 +1,7 @@
 (ns immutant.web.internal.websocket
   "Upgrades: the handshake with the headers of the response, and the messages."
-  (:require [immutant.web.internal.channel :as channel])
+  (:require [immutant.web.internal.channel :as channel]
+            [org.httpkit.engine.handshake :as handshake])
   (:import (immutant.web.internal.channel Channel)
            (java.util Locale)
            (java.util.concurrent.atomic AtomicReference)
@@ -15,9 +16,7 @@
 
 (defn- upgrade-headers [headers accept]
   (-> (into {} (remove (fn [[name _]] (contains? handshake-headers (.toLowerCase (str name) Locale/ROOT)))) headers)
-      (assoc "Upgrade" "websocket"
-             "Connection" "Upgrade"
-             "Sec-WebSocket-Accept" accept)))
+      (merge (handshake/switching accept))))
 
 (defn- upgrade-options ^UpgradeOptions [timeout]
   (let [options (-> UpgradeOptions/DEFAULT .orderedClose .rawCloseCodes)]

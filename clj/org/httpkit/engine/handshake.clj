@@ -45,6 +45,11 @@
                (key? key))
       (accept key))))
 
+(defn switching
+  "Returns the headers of the 101 that this Sec-WebSocket-Accept value goes with (section 4.2.2)."
+  [accept]
+  {"Upgrade" "websocket" "Connection" "Upgrade" "Sec-WebSocket-Accept" accept})
+
 (def bad-key
   "The response to a request for an upgrade that is no valid handshake, in http-kit's words."
   {:status 400 :headers {"Content-Type" "text/plain"} :body "Bad Sec-Websocket-Key header"})

@@ -180,9 +180,7 @@
             (if-let [accept (handshake/check request)]
               (do (check-protocol protocol request)
                   (open channel
-                        (cond-> {"Upgrade" "websocket"
-                                 "Connection" "Upgrade"
-                                 "Sec-WebSocket-Accept" accept}
+                        (cond-> (handshake/switching accept)
                           protocol (assoc "Sec-WebSocket-Protocol" protocol))
                         listener limits upgrade-options))
               (.send channel (handshake/refusal request handshake/bad-key) true))))))))
