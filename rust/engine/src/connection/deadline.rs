@@ -92,11 +92,10 @@ fn after(timeout: Duration) -> u64 {
 }
 
 impl Connection {
-    /// Sets the deadline after something happened. `progress`: bytes moved in the direction that is waited for.
-    pub(super) fn update_deadline(&self, state: &mut State, progress: bool) {
-        let closing = state.session.as_deref().filter(|session| !session.is_open());
-        let too_slow = closing.is_some_and(|session| session.too_slow);
-        let waiting = if closing.is_some() {
+    /// What the connection waits for now.
+    #[inline]
+    fn awaited(&self, state: &State) -> Waiting {
+        if state.session.as_deref().is_some_and(|session| !session.is_open()) {
             Waiting::Close
         } else if !state.outbox.is_empty() {
             Waiting::Write
@@ -124,13 +123,18 @@ impl Connection {
             Waiting::Head
         } else {
             Waiting::Idle
-        };
+        }
+    }
+
+    /// Sets the deadline after something happened. `progress`: bytes moved in the direction that is waited for.
+    pub(super) fn update_deadline(&self, state: &mut State, progress: bool) {
+        let waiting = self.awaited(state);
         // A head must be complete in time, however steadily its bytes drip in (slowloris); a body or a reader must only move.
         let renews = progress
             && match waiting {
                 Waiting::Body | Waiting::Write | Waiting::Silent => true,
                 // What the client sends is of no interest any more.
-                Waiting::Close => state.outbox.written > 0 && !too_slow,
+                Waiting::Close => state.outbox.written > 0 && !state.session.as_deref().is_some_and(|session| session.too_slow),
                 Waiting::Message => state.session.as_deref_mut().is_some_and(|session| {
                     let heard = std::mem::take(&mut session.heard);
                     session.pinged &= !heard;
