@@ -50,7 +50,7 @@ pub struct ServerConfig {
     pub max_received_total: u64,
     /// A period in milliseconds: a WebSocket's client that sends nothing but pongs in a whole one is pinged, and cut if it sends no byte
     /// in the next; 0 for never.
-    pub ping_interval: u32,
+    pub ping_interval_millis: u32,
     /// Value of `Server`; `None` sends none.
     pub server_header: Option<Vec<u8>>,
 }

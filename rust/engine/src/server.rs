@@ -82,7 +82,7 @@ impl Server {
         let (listener, port) = Listener::bind(&config).map_err(fail)?;
         let timeouts = config.timeouts;
         [timeouts.header, timeouts.body, timeouts.write, timeouts.keep_alive].into_iter().for_each(runtime::sweep_for);
-        runtime::sweep_for(Duration::from_millis(u64::from(config.ping_interval)));
+        runtime::sweep_for(Duration::from_millis(u64::from(config.ping_interval_millis)));
         let state = Arc::new(ServerState {
             config,
             application,

@@ -270,13 +270,13 @@ impl Connection {
 
     /// Whether silence is answered by a ping, whose pong is a sign of life: not where an idle WebSocket is closed before.
     fn pings(&self, session: &Session) -> bool {
-        let interval = self.server.config.ping_interval;
+        let interval = self.server.config.ping_interval_millis;
         interval > 0 && (session.idle_millis == 0 || interval < session.idle_millis)
     }
 
     /// After so many milliseconds without a sign of life something happens, 0 for never.
     fn silence(&self, session: &Session) -> u32 {
-        if self.pings(session) { self.server.config.ping_interval } else { session.idle_millis }
+        if self.pings(session) { self.server.config.ping_interval_millis } else { session.idle_millis }
     }
 
     /// Whether a message that does not go on has a deadline of its own: not where silence has an earlier one.

@@ -263,7 +263,7 @@ fn an_idle_websocket_is_closed_and_a_busy_one_is_not() {
 
 #[test]
 fn a_peer_that_answers_no_ping_is_reaped() {
-    let fixture = Fixture::with(|config| config.ping_interval = 100);
+    let fixture = Fixture::with(|config| config.ping_interval_millis = 100);
     let (mut dead, mut alive) = (fixture.open_websocket("/ws"), fixture.open_websocket("/ws"));
     let dead_id = fixture.app.held(1);
     for _ in 0..3 {
@@ -288,7 +288,7 @@ fn a_peer_that_answers_no_ping_is_reaped() {
 #[test]
 fn one_that_only_answers_pings_is_pinged_in_every_period() {
     let interval = Duration::from_millis(400);
-    let fixture = Fixture::with(|config| config.ping_interval = 400);
+    let fixture = Fixture::with(|config| config.ping_interval_millis = 400);
     let mut client = fixture.open_websocket("/ws");
     let pings: Vec<Instant> = (0..5)
         .map(|_| {
@@ -305,7 +305,7 @@ fn one_that_only_answers_pings_is_pinged_in_every_period() {
 fn a_pong_counts_whatever_is_waited_for_behind_it() {
     for way in ["a blocked write", "a message in two parts"] {
         let fixture = Fixture::with(|config| {
-            config.ping_interval = 1000;
+            config.ping_interval_millis = 1000;
             config.timeouts = timeouts(0, 800, 0, 0);
         });
         let mut client = fixture.open_websocket("/ws");
@@ -328,7 +328,7 @@ fn a_pong_counts_whatever_is_waited_for_behind_it() {
 
 #[test]
 fn pings_keep_a_websocket_from_being_idle_where_they_come_first() {
-    let fixture = Fixture::with(|config| config.ping_interval = 250);
+    let fixture = Fixture::with(|config| config.ping_interval_millis = 250);
     let (mut pinged, mut idle) = (fixture.open_websocket("/ws/600"), fixture.open_websocket("/ws/50"));
     for _ in 0..4 {
         assert_eq!(pinged.frame(), (PING, Vec::new()));

@@ -38,7 +38,7 @@ pub(crate) fn config() -> ServerConfig {
         max_pending: 16 * 1024 * 1024,
         max_pending_total: 0,
         max_received_total: 0,
-        ping_interval: 0,
+        ping_interval_millis: 0,
         server_header: Some(b"test".to_vec()),
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn read_configuration(block: &[u8]) -> Result<ServerConfig, Malformed
     let server_header = server_header(&mut reader)?;
     let trusted_proxies = trusted_proxies(&mut reader)?;
     let (max_message, max_pending) = (reader.u32()?, reader.u32()?);
-    let (max_pending_total, max_received_total, ping_interval) = (reader.u64()?, reader.u64()?, reader.u32()?);
+    let (max_pending_total, max_received_total, ping_interval_millis) = (reader.u64()?, reader.u64()?, reader.u32()?);
     if !reader.rest().is_empty() {
         return Err(Malformed("block is longer than its parts"));
     }
@@ -91,7 +91,7 @@ pub(crate) fn read_configuration(block: &[u8]) -> Result<ServerConfig, Malformed
         max_pending,
         max_pending_total,
         max_received_total,
-        ping_interval,
+        ping_interval_millis,
         server_header,
     })
 }
@@ -159,7 +159,10 @@ mod tests {
         assert_eq!(server.server_header.as_deref(), Some(&b"http-kit"[..]));
         assert!(server.trusted_proxies.is_empty());
         assert_eq!((server.max_message, server.max_pending), (4_194_304, 67_108_864));
-        assert_eq!((server.max_pending_total, server.max_received_total, server.ping_interval), (1_073_741_824, 536_870_912, 0));
+        assert_eq!(
+            (server.max_pending_total, server.max_received_total, server.ping_interval_millis),
+            (1_073_741_824, 536_870_912, 0)
+        );
     }
 
     #[test]
@@ -181,7 +184,7 @@ mod tests {
         assert_eq!(server.trusted_proxies, ["10.0.0.0/8", "::1"].map(|text| text.parse().ok().unwrap()));
         assert_eq!((server.max_message, server.max_pending), (65536, u32::MAX));
         assert_eq!((server.max_pending_total, server.max_received_total), (5_000_000_001, 5_000_000_002));
-        assert_eq!(server.ping_interval, 30000);
+        assert_eq!(server.ping_interval_millis, 30000);
     }
 
     #[test]
