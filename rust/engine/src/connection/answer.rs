@@ -124,6 +124,13 @@ impl Connection {
         if finish { self.complete(guard) } else { self.written(guard) }
     }
 
+    /// More waits for the client than the server keeps for one, or more than the window while all together have too much.
+    pub(super) fn is_too_slow(&self, state: &State) -> bool {
+        let (one, all) = (self.server.config.max_pending as usize, self.server.config.max_pending_total);
+        let waiting = state.outbox.buffered();
+        one > 0 && waiting > one || all > 0 && waiting > WINDOW && self.server.pending() > all
+    }
+
     /// From now on a client that has closed its side counts as gone. False if the exchange is over, or the client has gone before.
     pub(crate) fn watch(&self, number: u32) -> bool {
         let mut guard = self.state.lock();

@@ -10,6 +10,7 @@ mod deadline;
 mod drive;
 mod frames;
 mod handover;
+mod liveness;
 mod news;
 mod outbox;
 mod received;

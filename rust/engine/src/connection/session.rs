@@ -2,8 +2,6 @@
 
 use parking_lot::MutexGuard;
 
-use super::deadline::Waiting;
-use super::outbox::WINDOW;
 use super::{Connection, State};
 use crate::application::{CloseCause, ExchangeId, Flow, SocketEnd, SocketEndKind};
 use crate::date;
@@ -16,9 +14,6 @@ use crate::websocket::{State as Progress, Violation, push_frame};
 
 /// Why a client whose outbox is full is closed.
 const TOO_SLOW: &str = "The client does not read what is sent to it";
-/// Jetty's reason, which `ring-jetty-ws` applications know.
-const IDLE_TIMEOUT: &str = "Idle Timeout";
-
 /// A WebSocket, boxed in the state of its connection: those that speak HTTP pay a pointer for it.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -32,19 +27,19 @@ pub(super) struct Session {
     /// What the client did against the protocol, while the answers to its earlier messages are waited for.
     pub(super) ending: Option<Box<Closed>>,
     /// The application knows that it has ended.
-    told: bool,
+    pub(super) told: bool,
     /// It was closed because its client does not read: how slowly it goes on reading makes no difference.
     pub(super) too_slow: bool,
     /// Bytes came since the deadline was set.
     pub(super) heard: bool,
     /// Something was sent since the deadline was set.
-    spoke: bool,
+    pub(super) spoke: bool,
     /// Of that, a message or another frame than a pong.
     pub(super) talked: bool,
     /// A ping went out and nothing came since.
     pub(super) pinged: bool,
     /// Without a frame in either direction for so many milliseconds it is closed; 0 for any time.
-    idle_millis: u32,
+    pub(super) idle_millis: u32,
 }
 
 impl Session {
@@ -65,7 +60,7 @@ fn kind(closed: &Closed) -> SocketEndKind {
 
 impl State {
     /// The WebSocket, while messages go both ways.
-    fn open_session(&mut self) -> Option<&mut Session> {
+    pub(super) fn open_session(&mut self) -> Option<&mut Session> {
         self.session.as_deref_mut().filter(|session| session.is_open())
     }
 
@@ -147,13 +142,6 @@ impl Connection {
         }
         self.server.stats.add(Counter::MessagesOut, 1);
         Ok(self.written(guard))
-    }
-
-    /// More waits for the client than the server keeps for one, or more than the window while all together have too much.
-    pub(super) fn is_too_slow(&self, state: &State) -> bool {
-        let (one, all) = (self.server.config.max_pending as usize, self.server.config.max_pending_total);
-        let waiting = state.outbox.buffered();
-        one > 0 && waiting > one || all > 0 && waiting > WINDOW && self.server.pending() > all
     }
 
     /// The application closes: a Close frame, and the connection waits for the client's for a while.
@@ -257,61 +245,5 @@ impl Connection {
     /// Answers a ping.
     pub(super) fn pong(state: &mut State, payload: &[u8]) {
         push_frame(state.outbox.buffer(), Opcode::Pong, payload);
-    }
-
-    /// The length of the current wait of an open WebSocket in milliseconds, 0 for none.
-    pub(super) fn session_period(&self, state: &mut State) -> u32 {
-        let Some(session) = state.session.as_deref_mut() else { return 0 };
-        // A pong that came before the wait was for something else, as a socket with room, counts.
-        session.pinged &= !std::mem::take(&mut session.heard);
-        (session.spoke, session.talked) = (false, false);
-        self.silence(session)
-    }
-
-    /// Whether silence is answered by a ping, whose pong is a sign of life: not where an idle WebSocket is closed before.
-    fn pings(&self, session: &Session) -> bool {
-        let interval = self.server.config.ping_interval_millis;
-        interval > 0 && (session.idle_millis == 0 || interval < session.idle_millis)
-    }
-
-    /// After so many milliseconds without a sign of life something happens, 0 for never.
-    fn silence(&self, session: &Session) -> u32 {
-        if self.pings(session) { self.server.config.ping_interval_millis } else { session.idle_millis }
-    }
-
-    /// Whether a message that does not go on has a deadline of its own: not where silence has an earlier one.
-    pub(super) fn bounds_message(&self, session: &Session) -> bool {
-        let silence = self.silence(session);
-        let limit = self.server.config.timeouts.body.as_millis();
-        limit > 0 && (silence == 0 || limit <= u128::from(silence))
-    }
-
-    /// The deadline of an open WebSocket has passed: it is closed for being idle, or asked whether it is still there.
-    pub(super) fn session_expired(&self, mut guard: MutexGuard<'_, State>) {
-        let state = &mut *guard;
-        let Some(session) = state.open_session() else {
-            self.release(guard);
-            return;
-        };
-        if !self.pings(session) {
-            if !session.heard && !session.spoke {
-                self.close_session(state, SocketEndKind::Idle, CloseCode::GOING_AWAY, IDLE_TIMEOUT.to_owned());
-            }
-        } else if session.talked || session.heard && !session.pinged {
-            session.pinged = false;
-        } else if session.pinged && !session.heard {
-            session.told = true;
-            let reason = IDLE_TIMEOUT.to_owned();
-            state.notices.socket_end =
-                Some(Box::new(SocketEnd { kind: SocketEndKind::Idle, code: CloseCode::GOING_AWAY.0, reason }));
-            self.abort(state, CloseCause::Timeout);
-        } else {
-            // Also after a mere pong: a proxy in between counts from the last byte, too.
-            (session.pinged, session.heard) = (true, false);
-            push_frame(state.outbox.buffer(), Opcode::Ping, b"");
-        }
-        // Armed again by `written`, whatever it waits for now.
-        state.waiting = Waiting::Application;
-        self.written(guard);
     }
 }
