@@ -27,7 +27,8 @@ use crate::up_calls;
 use crate::wire::{Malformed, ResponseBlock, read_configuration};
 use crate::worker::{self, Callee};
 
-/// Bodies up to this length are copied into the response at once; larger ones stay in their array until they are sent.
+/// Bodies up to this length are copied into the response at once, and Java may use their array again (`Scratch`); larger ones stay in it until
+/// they are sent.
 const COPIED_BODY: jint = 64 * 1024;
 /// In the flags of an upgrade: the application answers pings itself.
 const UPGRADE_OWN_PONG: jint = 1;

@@ -8,7 +8,10 @@ package org.httpkit.engine;
 public final class Scratch {
     /** The size of an array. Each piece wakes the client: of 64 KiB ones, 1 MiB costs 15 % more CPU. */
     public static final int SIZE = 256 * 1024;
-    /** Of a body whose length is not known, this much is read before any of it is sent: a shorter one gets its Content-Length. */
+    /**
+     * Of a body whose length is not known, this much is read before any of it is sent: a shorter one gets its Content-Length. No more than
+     * {@link Native#respondBytes} copies, for the array serves other bodies then.
+     */
     public static final int FIRST_PIECE = 64 * 1024;
 
     private static final int MOST_KEPT = 16;

@@ -148,18 +148,15 @@ public final class HttpServer {
 
     /** Returns the counters of {@link Native#stats}; those of the end once the server has stopped. */
     public long[] stats() {
-        long[] last = finalStats;
-        if (last != null || status.get() == Status.STOPPED) {
-            return last == null ? new long[Native.COUNTERS] : last.clone();
-        }
         long[] counters = new long[Native.COUNTERS];
-        try {
-            Native.stats(id, counters);
-        } catch (IllegalStateException e) {
-            // It has stopped since.
-            return finalStats == null ? counters : finalStats.clone();
+        if (finalStats == null && status.get() != Status.STOPPED) {
+            try {
+                Native.stats(id, counters);
+            } catch (IllegalStateException e) {
+                // It has stopped since.
+            }
         }
-        return counters;
+        return finalStats == null ? counters : finalStats.clone();
     }
 
     /** Returns the requests refused with 503 because the pool took no more. */
