@@ -29,12 +29,12 @@ final class KnownHeads {
         final String contentType;
         private final Object map;
 
-        private Head(Object map, byte[] lines, int count, long handlerLength, String contentType) {
+        private Head(Object map, ResponseWriter writer) {
             this.map = map;
-            this.lines = lines;
-            this.count = count;
-            this.handlerLength = handlerLength;
-            this.contentType = contentType;
+            this.lines = Arrays.copyOfRange(writer.block(), Wire.RESPONSE_HEAD, writer.length());
+            this.count = writer.headerCount();
+            this.handlerLength = writer.handlerLength();
+            this.contentType = writer.contentType();
         }
     }
 
@@ -49,17 +49,17 @@ final class KnownHeads {
     }
 
     /**
-     * A map that was not found has become the lines from {@code start} to {@code end} of a block, and all its values are Strings: keeps
-     * them, if it came before.
+     * A map that was not found has become the lines in the writer's block, and all its values are Strings: keeps them, if it came before.
      */
-    void offer(Object map, byte[] block, int start, int end, int count, long handlerLength, String contentType) {
+    void offer(Object map, ResponseWriter writer) {
         // Exactly these: another map may compute its entries.
-        if (end - start > LONGEST || map.getClass() != PersistentArrayMap.class && map.getClass() != PersistentHashMap.class) {
+        boolean isFixed = map.getClass() == PersistentArrayMap.class || map.getClass() == PersistentHashMap.class;
+        if (!isFixed || writer.length() - Wire.RESPONSE_HEAD > LONGEST) {
             return;
         }
         for (Object candidate : seen) {
             if (candidate == map) {
-                heads[oldestHead] = new Head(map, Arrays.copyOfRange(block, start, end), count, handlerLength, contentType);
+                heads[oldestHead] = new Head(map, writer);
                 oldestHead = (oldestHead + 1) % PLACES;
                 return;
             }

@@ -154,7 +154,7 @@ public final class ResponseWriter {
             }
         }
         if (heads != null && map != null && onlyTexts) {
-            heads.offer(map, block, Wire.RESPONSE_HEAD, length, headerCount, handlerLength, contentType);
+            heads.offer(map, this);
         }
     }
 
@@ -204,6 +204,11 @@ public final class ResponseWriter {
     /** Returns the status of the block. */
     public int status() {
         return Wire.getUnsignedShort(block, Wire.RESPONSE_STATUS);
+    }
+
+    /** Returns the Content-Type among the handler's headers, or null. */
+    String contentType() {
+        return contentType;
     }
 
     /** Returns the number of header lines in the block so far. */
