@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::application::ExchangeId;
 use crate::connection::Connection;
-use crate::http1::{Headers, InvalidHead};
+use crate::http1::{Headers, InvalidHead, ResponseHead};
 use crate::registry;
 use crate::remote_address::Address;
 use crate::runtime;
@@ -17,18 +17,6 @@ use crate::websocket::{ControlTooLong, InvalidClose, Opcode};
 pub struct Exchange<'a> {
     pub(crate) connection: &'a Arc<Connection>,
     pub(crate) number: u32,
-}
-
-/// The head of a response as the application wants it. The engine owns framing: it drops `Content-Length` and
-/// `Transfer-Encoding` from `headers` and adds its own, with `Connection`, `Server` and `Date` where they are missing.
-#[derive(Debug, Clone)]
-pub struct ResponseHead<H> {
-    /// 100-999.
-    pub status: u16,
-    /// Names in any case, values as they go on the wire.
-    pub headers: H,
-    /// The length to declare when no body is sent (HEAD, 304), and the length of a stream that is known; ignored for a whole body.
-    pub declared_length: Option<u64>,
 }
 
 /// What became of bytes handed to an exchange.

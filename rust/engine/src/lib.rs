@@ -33,8 +33,8 @@ pub use application::{
 };
 pub use config::{Listen, ServerConfig, Timeouts};
 pub use dispatch::{Dispatch, Route, observe};
-pub use exchange::{BodyPiece, BodySource, Exchange, ResponseHead, Sent, UpgradeOptions, with_exchange};
-pub use http1::{HEADER_NAMES, Headers, InvalidHead, Limits, Method, NameIndex};
+pub use exchange::{BodyPiece, BodySource, Exchange, Sent, UpgradeOptions, with_exchange};
+pub use http1::{HEADER_NAMES, Headers, InvalidHead, Limits, Method, NameIndex, ResponseHead};
 pub use proxy::ProxyProtocol;
 pub use remote_address::{Address, InvalidNetwork, Network};
 pub use runtime::{set_stack_size, set_thread_hooks};

@@ -9,8 +9,8 @@ use super::outbox::{Bulk, Flushed, WINDOW};
 use super::transport::Transport;
 use super::{Connection, State};
 use crate::application::CloseCause;
-use crate::exchange::{BodySource, ResponseHead, Sent};
-use crate::http1::{Framed, Headers, InvalidHead, Next, ResponseStyle};
+use crate::exchange::{BodySource, Sent};
+use crate::http1::{Framed, Headers, InvalidHead, Next, ResponseHead, ResponseStyle};
 use crate::remote_address::Address;
 use crate::{date, dispatch};
 
@@ -80,7 +80,7 @@ impl Connection {
         let date = date::now();
         let style = self.style(!self.server.is_draining(), &date);
         let out = state.outbox.buffer();
-        let has_body = state.http.answer(out, head.status, head.headers, length, head.declared_length, style)?;
+        let has_body = state.http.answer(out, head, length, style)?;
         state.flags.long_answer |= has_body && length > LONG_ANSWER;
         Ok(has_body)
     }
@@ -91,7 +91,7 @@ impl Connection {
         let date = date::now();
         let style = self.style(!self.server.is_draining(), &date);
         let out = state.outbox.buffer();
-        state.http.start(out, head.status, head.headers, head.declared_length, style)?;
+        state.http.start(out, head, style)?;
         state.flags.long_answer = true;
         Ok(self.written(guard))
     }

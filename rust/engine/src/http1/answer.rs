@@ -1,7 +1,7 @@
 //! The answer to the current request: its head, and the framing of a body that comes in pieces (RFC 9112 sections 6 and 7).
 
 use super::machine::{Http1, Phase};
-use super::response_head::{Headers, InvalidHead, ResponseBody, ResponseStyle, encode_head};
+use super::response_head::{Headers, InvalidHead, ResponseBody, ResponseHead, ResponseStyle, encode_head};
 
 /// Whether a streamed answer is under way, and how its pieces are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,18 +35,17 @@ impl Http1 {
     pub fn answer<'h, H: Headers<'h>>(
         &mut self,
         out: &mut Vec<u8>,
-        status: u16,
-        headers: H,
+        head: ResponseHead<H>,
         length: u64,
-        declared: Option<u64>,
         style: ResponseStyle<'_>,
     ) -> Result<bool, InvalidHead> {
-        let body = match self.bodyless(status, declared, Some(length)) {
+        let status = head.status;
+        let body = match self.bodyless(status, head.declared_length, Some(length)) {
             Some(body) => body,
             None if self.opens_tunnel(status) => ResponseBody::UntilClose,
             None => ResponseBody::Length(length),
         };
-        self.encode(out, status, headers, body, style)?;
+        self.encode(out, head, body, style)?;
         Ok(status != 205 && !matches!(body, ResponseBody::None(_)))
     }
 
@@ -58,11 +57,10 @@ impl Http1 {
     pub fn start<'h, H: Headers<'h>>(
         &mut self,
         out: &mut Vec<u8>,
-        status: u16,
-        headers: H,
-        declared: Option<u64>,
+        head: ResponseHead<H>,
         style: ResponseStyle<'_>,
     ) -> Result<(), InvalidHead> {
+        let (status, declared) = (head.status, head.declared_length);
         let (body, streaming) = match self.bodyless(status, declared, None) {
             Some(body) => (body, Streaming::Discarded),
             None if declared.is_some() && !self.opens_tunnel(status) => {
@@ -71,7 +69,7 @@ impl Http1 {
             None if self.current.http11 && !self.opens_tunnel(status) => (ResponseBody::Chunked, Streaming::Chunked),
             None => (ResponseBody::UntilClose, Streaming::Raw),
         };
-        self.encode(out, status, headers, body, style)?;
+        self.encode(out, head, body, style)?;
         self.current.streaming = streaming;
         self.phase = Phase::Exchange { left: declared.unwrap_or_default() };
         Ok(())
@@ -112,15 +110,14 @@ impl Http1 {
     fn encode<'h, H: Headers<'h>>(
         &mut self,
         out: &mut Vec<u8>,
-        status: u16,
-        headers: H,
+        head: ResponseHead<H>,
         body: ResponseBody,
         style: ResponseStyle<'_>,
     ) -> Result<(), InvalidHead> {
         // RFC 9112 section 9.3: a body that was not read would be taken for the next request.
         let keep_alive = self.current.keep_alive && style.keep_alive && self.streamed.is_none();
         let style = ResponseStyle { http11: self.current.http11, keep_alive, ..style };
-        self.current.keep_alive = encode_head(out, status, headers, body, &style)?;
+        self.current.keep_alive = encode_head(out, head.status, head.headers, body, &style)?;
         Ok(())
     }
 

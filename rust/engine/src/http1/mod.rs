@@ -26,5 +26,5 @@ pub use machine::{Collected, Http1, Limits, Next, Received};
 pub use method::Method;
 pub use rejection::Rejection;
 pub use request_head::{HeaderStorage, MAX_HEADERS, RequestHead};
-pub use response_head::{Headers, InvalidHead, ResponseBody, ResponseStyle, encode_head};
+pub use response_head::{Headers, InvalidHead, ResponseBody, ResponseHead, ResponseStyle, encode_head};
 pub use status::reason;

@@ -32,6 +32,18 @@ pub trait Headers<'h>: IntoIterator<Item = (&'h [u8], &'h [u8])> {}
 
 impl<'h, I: IntoIterator<Item = (&'h [u8], &'h [u8])>> Headers<'h> for I {}
 
+/// The head of a response as the application wants it. The engine owns framing: it drops `Content-Length` and
+/// `Transfer-Encoding` from `headers` and adds its own, with `Connection`, `Server` and `Date` where they are missing.
+#[derive(Debug, Clone)]
+pub struct ResponseHead<H> {
+    /// 100-999.
+    pub status: u16,
+    /// Names in any case, values as they go on the wire.
+    pub headers: H,
+    /// The length to declare when no body is sent (HEAD, 304), and the length of a stream that is known; ignored for a whole body.
+    pub declared_length: Option<u64>,
+}
+
 /// How a response's body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseBody {

@@ -2,13 +2,17 @@
 //! with 200, and writes down what happened. The fuzz target uses the same player.
 
 use httpkit_engine::http1::{
-    HeaderStorage, Http1, Limits, Next, Received, Rejection, RequestHead, ResponseBody, ResponseStyle, encode_head,
+    HeaderStorage, Http1, Limits, Next, Received, Rejection, RequestHead, ResponseBody, ResponseHead, ResponseStyle, encode_head,
 };
 use httpkit_engine::{FieldName, HEADER_NAMES, HeaderField};
 
 /// http-kit's limits.
 pub(crate) const LIMITS: Limits =
     Limits { max_body: 8 * 1024 * 1024, stream_above: u64::MAX, max_line: 8192, max_head: 65536, max_headers: 100 };
+
+pub(crate) fn head<H>(status: u16, headers: H, declared_length: Option<u64>) -> ResponseHead<H> {
+    ResponseHead { status, headers, declared_length }
+}
 
 pub(crate) const STYLE: ResponseStyle<'static> =
     ResponseStyle { http11: true, keep_alive: true, server: Some(b"test"), date: b"Sun, 06 Nov 1994 08:49:37 GMT" };
@@ -204,7 +208,7 @@ impl<'l> Player<'l> {
         let body = format!("answer {}", self.outcome.requests.len());
         self.outcome.requests.push(seen);
         let out = &mut self.outcome.output;
-        let sends_body = self.http.answer(out, 200, [], body.len() as u64, None, STYLE).expect("a head without headers");
+        let sends_body = self.http.answer(out, head(200, [], None), body.len() as u64, STYLE).expect("a head without headers");
         if sends_body {
             out.extend_from_slice(body.as_bytes());
         }

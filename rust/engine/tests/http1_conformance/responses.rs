@@ -4,7 +4,7 @@
 use httpkit_engine::InvalidHead;
 use httpkit_engine::http1::{Framed, HeaderStorage, Http1, Next, Received};
 
-use crate::driver::{LIMITS, STYLE};
+use crate::driver::{LIMITS, STYLE, head};
 
 type Header<'a> = (&'a [u8], &'a [u8]);
 
@@ -70,15 +70,15 @@ fn h19_nothing_an_application_sets_splits_a_response() {
             let mut http = in_exchange(GET);
             let mut output = b"earlier".to_vec();
             let result: Result<(), InvalidHead> = if stream {
-                http.start(&mut output, status, headers, None, STYLE)
+                http.start(&mut output, head(status, headers, None), STYLE)
             } else {
-                http.answer(&mut output, status, headers, 0, None, STYLE).map(|_| ())
+                http.answer(&mut output, head(status, headers, None), 0, STYLE).map(|_| ())
             };
             assert!(result.is_err(), "{case}");
             assert_eq!(output, b"earlier", "{case}: nothing may be written");
             assert!(http.is_in_exchange() && !http.is_streaming(), "{case}: the exchange is still open");
             output.clear();
-            assert_eq!(http.answer(&mut output, 500, [], 0, None, STYLE), Ok(true), "{case}");
+            assert_eq!(http.answer(&mut output, head(500, [], None), 0, STYLE), Ok(true), "{case}");
             assert_eq!(lines(&output)[0], "HTTP/1.1 500 Internal Server Error");
             assert_eq!(http.complete(), Next::Read, "{case}: a refused head costs no connection");
         }
@@ -91,7 +91,7 @@ fn h20_the_length_of_a_body_is_the_servers() {
         for name in ["Content-Length", "content-length", "CONTENT-LENGTH"] {
             let mut output = Vec::new();
             let headers = [(name.as_bytes(), own.as_bytes())];
-            assert_eq!(in_exchange(GET).answer(&mut output, 200, headers, 5, Some(3), STYLE), Ok(true));
+            assert_eq!(in_exchange(GET).answer(&mut output, head(200, headers, Some(3)), 5, STYLE), Ok(true));
             assert_eq!(field(&lines(&output), "content-length"), ["5"]);
         }
     }
@@ -101,12 +101,12 @@ fn h20_the_length_of_a_body_is_the_servers() {
 fn h20_a_coding_of_the_application_is_dropped() {
     let headers: [Header<'_>; 2] = [(b"Transfer-Encoding", b"chunked"), (b"transfer-encoding", b"gzip, chunked")];
     let mut output = Vec::new();
-    assert_eq!(in_exchange(GET).answer(&mut output, 200, headers, 5, None, STYLE), Ok(true));
+    assert_eq!(in_exchange(GET).answer(&mut output, head(200, headers, None), 5, STYLE), Ok(true));
     let sized = lines(&output);
     assert_eq!(field(&sized, "transfer-encoding"), [""; 0]);
     assert_eq!(field(&sized, "content-length"), ["5"]);
     output.clear();
-    in_exchange(GET).start(&mut output, 200, headers, None, STYLE).expect("valid");
+    in_exchange(GET).start(&mut output, head(200, headers, None), STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "transfer-encoding"), ["chunked"]);
 }
 
@@ -114,14 +114,14 @@ fn h20_a_coding_of_the_application_is_dropped() {
 fn h20_a_stream_of_unknown_length_has_none() {
     let headers: [Header<'_>; 1] = [(b"Content-Length", b"5")];
     let mut output = Vec::new();
-    in_exchange(GET).start(&mut output, 200, headers, None, STYLE).expect("valid");
+    in_exchange(GET).start(&mut output, head(200, headers, None), STYLE).expect("valid");
     let chunked = lines(&output);
     assert_eq!(field(&chunked, "content-length"), [""; 0]);
     assert_eq!(field(&chunked, "transfer-encoding"), ["chunked"]);
     // HTTP/1.0 knows no chunks: the close ends the body, so the connection cannot be kept.
     output.clear();
     let mut http = in_exchange(GET_10);
-    http.start(&mut output, 200, headers, None, STYLE).expect("valid");
+    http.start(&mut output, head(200, headers, None), STYLE).expect("valid");
     let until_close = lines(&output);
     assert_eq!(field(&until_close, "content-length"), [""; 0]);
     assert_eq!(field(&until_close, "transfer-encoding"), [""; 0]);
@@ -133,7 +133,7 @@ fn h20_a_stream_of_unknown_length_has_none() {
 fn h20_a_stream_of_a_declared_length_has_that_and_no_other() {
     let started = |request, output: &mut Vec<u8>| {
         let mut http = in_exchange(request);
-        http.start(output, 200, [(&b"Content-Length"[..], &b"6"[..])], Some(5), STYLE).expect("valid");
+        http.start(output, head(200, [(&b"Content-Length"[..], &b"6"[..])], Some(5)), STYLE).expect("valid");
         http
     };
     let mut output = Vec::new();
@@ -161,11 +161,11 @@ fn h20_statuses_without_a_body_carry_none() {
     for (status, length) in [(100, vec![]), (103, vec![]), (204, vec![]), (205, vec!["0"]), (304, vec!["7"])] {
         let mut output = Vec::new();
         let declared = (status == 304).then_some(7);
-        assert_eq!(in_exchange(GET).answer(&mut output, status, headers, 5, declared, STYLE), Ok(false), "{status}");
+        assert_eq!(in_exchange(GET).answer(&mut output, head(status, headers, declared), 5, STYLE), Ok(false), "{status}");
         assert_eq!(field(&lines(&output), "content-length"), length, "{status}");
         output.clear();
         let mut http = in_exchange(GET);
-        http.start(&mut output, status, headers, declared, STYLE).expect("valid");
+        http.start(&mut output, head(status, headers, declared), STYLE).expect("valid");
         assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0], "{status}");
         assert_eq!(http.frame_piece(5, &mut output, false), Framed::Swallowed, "{status}: its pieces are swallowed");
     }
@@ -176,8 +176,8 @@ fn h20_a_tunnel_has_no_length() {
     for status in [200, 204, 205] {
         let connect = || in_exchange("CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n");
         let (mut whole, mut streamed) = (Vec::new(), Vec::new());
-        assert!(connect().answer(&mut whole, status, [], 0, None, STYLE).is_ok());
-        assert!(connect().start(&mut streamed, status, [], Some(5), STYLE).is_ok());
+        assert!(connect().answer(&mut whole, head(status, [], None), 0, STYLE).is_ok());
+        assert!(connect().start(&mut streamed, head(status, [], Some(5)), STYLE).is_ok());
         for output in [whole, streamed] {
             assert_eq!(field(&lines(&output), "content-length"), [""; 0], "{status}");
             assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0], "{status}");
@@ -189,10 +189,10 @@ fn h20_a_tunnel_has_no_length() {
 fn h20_an_interim_status_in_place_of_an_answer_closes() {
     for (status, next) in [(100, Next::Close), (101, Next::Close), (103, Next::Close), (199, Next::Close), (200, Next::Read)] {
         let mut http = in_exchange(GET);
-        assert!(http.answer(&mut Vec::new(), status, [], 0, None, STYLE).is_ok());
+        assert!(http.answer(&mut Vec::new(), head(status, [], None), 0, STYLE).is_ok());
         assert_eq!(http.complete(), next, "{status}");
         let mut http = in_exchange(GET);
-        assert!(http.start(&mut Vec::new(), status, [], None, STYLE).is_ok());
+        assert!(http.start(&mut Vec::new(), head(status, [], None), STYLE).is_ok());
         assert_eq!(http.complete(), next, "{status}, streamed");
     }
 }
@@ -201,12 +201,12 @@ fn h20_an_interim_status_in_place_of_an_answer_closes() {
 fn h20_an_answer_to_head_declares_and_sends_nothing() {
     for (declared, expected) in [(None, "5"), (Some(7), "7")] {
         let mut output = Vec::new();
-        assert_eq!(in_exchange(HEAD).answer(&mut output, 200, [], 5, declared, STYLE), Ok(false));
+        assert_eq!(in_exchange(HEAD).answer(&mut output, head(200, [], declared), 5, STYLE), Ok(false));
         assert_eq!(field(&lines(&output), "content-length"), [expected]);
     }
     let mut output = Vec::new();
     let mut http = in_exchange(HEAD);
-    http.start(&mut output, 200, [], None, STYLE).expect("valid");
+    http.start(&mut output, head(200, [], None), STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "transfer-encoding"), [""; 0]);
     assert_eq!(http.frame_piece(5, &mut output, true), Framed::Swallowed);
     assert_eq!(http.complete(), Next::Read);
@@ -227,7 +227,7 @@ fn h20_connection_close_of_the_application_closes() {
         let mut output = Vec::new();
         let mut http = in_exchange(request);
         let headers: [Header<'_>; 1] = [(b"Connection", own.as_bytes())];
-        http.answer(&mut output, 200, headers, 0, None, STYLE).expect("valid");
+        http.answer(&mut output, head(200, headers, None), 0, STYLE).expect("valid");
         assert_eq!(field(&lines(&output), "connection"), expected, "{own}");
         assert_eq!(http.complete(), next, "{own}");
     }
@@ -236,17 +236,17 @@ fn h20_connection_close_of_the_application_closes() {
 #[test]
 fn server_and_date_are_added_unless_set() {
     let mut output = Vec::new();
-    in_exchange(GET).answer(&mut output, 200, [], 0, None, STYLE).expect("valid");
+    in_exchange(GET).answer(&mut output, head(200, [], None), 0, STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "server"), ["test"]);
     assert_eq!(field(&lines(&output), "date").len(), 1);
     output.clear();
     let own: [Header<'_>; 2] = [(b"SERVER", b"mine"), (b"date", b"today")];
-    in_exchange(GET).answer(&mut output, 200, own, 0, None, STYLE).expect("valid");
+    in_exchange(GET).answer(&mut output, head(200, own, None), 0, STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "server"), ["mine"]);
     assert_eq!(field(&lines(&output), "date"), ["today"]);
     output.clear();
     let none: [Header<'_>; 2] = [(b"Server", b""), (b"Date", b"")];
-    in_exchange(GET).answer(&mut output, 200, none, 0, None, STYLE).expect("valid");
+    in_exchange(GET).answer(&mut output, head(200, none, None), 0, STYLE).expect("valid");
     assert_eq!(field(&lines(&output), "server"), [""; 0]);
     assert_eq!(field(&lines(&output), "date"), [""; 0]);
 }
@@ -259,7 +259,7 @@ fn h20_an_http_1_0_client_is_told_that_the_connection_stays_whatever_else_the_ha
         let mut http = in_exchange(GET_10);
         let mut output = Vec::new();
         let headers: [Header<'_>; 1] = [(b"Connection", value.as_bytes())];
-        assert_eq!(http.answer(&mut output, 200, headers, 0, None, STYLE), Ok(true));
+        assert_eq!(http.answer(&mut output, head(200, headers, None), 0, STYLE), Ok(true));
         assert_eq!(field(&lines(&output), "connection"), expected);
         assert_eq!(http.complete(), Next::Read);
     }
