@@ -27,4 +27,3 @@ pub use method::Method;
 pub use rejection::Rejection;
 pub use request_head::{HeaderStorage, MAX_HEADERS, RequestHead};
 pub use response_head::{Headers, InvalidHead, ResponseBody, ResponseHead, ResponseStyle, encode_head};
-pub use status::reason;

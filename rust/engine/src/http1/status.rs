@@ -1,8 +1,7 @@
 //! Reason phrases (RFC 9110 section 15 and the IANA registry). Clients ignore them; people read them.
 
 /// The reason phrase of a status, or the name of its class for one that has none.
-#[must_use]
-pub fn reason(status: u16) -> &'static str {
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         101 => "Switching Protocols",
