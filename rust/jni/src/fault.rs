@@ -26,17 +26,17 @@ pub(crate) enum Point {
     SendMessage,
     CloseWebSocket,
     Resume,
-    UpCalls = 24,
-    SendText = 25,
-    Receive = 26,
     /// The up-call of a request, inside the guard that answers 500.
-    Request = 20,
+    Request,
     /// Any other up-call, inside its guard.
-    UpCall = 21,
-    /// The up-call of a message, inside its guard.
-    Message = 23,
+    UpCall,
     /// The up-call of a request, outside every guard of this crate: the engine's task must catch it.
-    Task = 22,
+    Task,
+    /// The up-call of a message, inside its guard.
+    Message,
+    UpCalls,
+    SendText,
+    Receive,
 }
 
 #[cfg(any(debug_assertions, feature = "fault-injection"))]
