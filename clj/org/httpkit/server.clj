@@ -89,7 +89,7 @@
                                     (check/switch :expose-errors? (:expose-errors? opts))
                                     (boolean (::ring/spec? opts))
                                     (ring/body-writer)
-                                    (ring/web-socket-response opts))))
+                                    (ring/websocket-response opts))))
 
 (defn- start
   "Starts a server; the pool is the server's from now on, or shut down again if the server cannot start."

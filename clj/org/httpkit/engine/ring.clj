@@ -73,13 +73,13 @@
        (loadable? 'ring.websocket.protocols)))
 
 (defn load-websockets
-  "Loads what `web-socket-response` needs, if that can be. Called as org.httpkit.server is loaded, so that it is compiled ahead of
+  "Loads what `websocket-response` needs, if that can be. Called as org.httpkit.server is loaded, so that it is compiled ahead of
   time with it, and reloaded by :reload-all together with the protocols."
   []
   (when (websockets?)
     (require 'org.httpkit.engine.ring-websocket)))
 
-(defn web-socket-response
+(defn websocket-response
   "Returns the way to ring.websocket, or nil where there is none. For `::websocket` in run-server's options see
   `org.httpkit.engine.ring-websocket/response`."
   ^WebSocketResponse [options]
