@@ -8,8 +8,7 @@
   (:import (clojure.lang PersistentArrayMap)
            (immutant.web.internal.channel Channel)
            (immutant.web.internal.settings Settings)
-           (java.io InputStream)
-           (org.httpkit.server AsyncChannel)))
+           (java.io InputStream)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
