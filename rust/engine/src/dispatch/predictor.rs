@@ -25,8 +25,7 @@ pub struct Route(u16);
 
 impl Route {
     /// The route of a request. `seed` tells servers apart.
-    #[must_use]
-    pub fn of(seed: u32, method: Method, path: &[u8]) -> Self {
+    pub(crate) fn of(seed: u32, method: Method, path: &[u8]) -> Self {
         // FNV-1a: short inputs, no attacker gains from a collision but the slower lane.
         let mut hash = (0xcbf2_9ce4_8422_2325 ^ u64::from(seed)).wrapping_mul(PRIME);
         hash = (hash ^ method as u64).wrapping_mul(PRIME);

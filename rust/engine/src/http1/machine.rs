@@ -229,8 +229,7 @@ impl Http1 {
     }
 
     /// True while a request that has begun is not complete.
-    #[must_use]
-    pub fn is_mid_request(&self) -> bool {
+    pub(crate) fn is_mid_request(&self) -> bool {
         match self.phase {
             Phase::Head => self.scanner.has_begun(),
             Phase::Body(_) => true,
@@ -239,8 +238,7 @@ impl Http1 {
     }
 
     /// True while the body of a request is being read.
-    #[must_use]
-    pub fn is_reading_body(&self) -> bool {
+    pub(crate) fn is_reading_body(&self) -> bool {
         matches!(self.phase, Phase::Body(_))
     }
 
@@ -260,8 +258,7 @@ impl Http1 {
     }
 
     /// True once nothing more is read.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
 
@@ -272,19 +269,17 @@ impl Http1 {
     }
 
     /// True if only the close tells the end of the current answer, or of the last one.
-    #[must_use]
-    pub fn is_until_close(&self) -> bool {
+    pub(crate) fn is_until_close(&self) -> bool {
         self.current.streaming == Streaming::Raw
     }
 
     /// True if the client of the current or last request may send another whatever the answer says.
-    #[must_use]
-    pub fn may_go_on(&self) -> bool {
+    pub(crate) fn may_go_on(&self) -> bool {
         self.current.persistent
     }
 
     /// The connection will not be kept after the current exchange.
-    pub fn close_after_exchange(&mut self) {
+    pub(crate) fn close_after_exchange(&mut self) {
         self.current.keep_alive = false;
     }
 

@@ -29,7 +29,7 @@ impl Rejection {
     pub(super) const BARE_CR: Self = Self::bad("Expected LF after CR");
 
     /// The body does not fit into the memory there is, or into what all clients together may hold (RFC 9110 section 15.6.4).
-    pub const NO_ROOM: Self = Self::new(503, "the server has no room for the request body");
+    pub(crate) const NO_ROOM: Self = Self::new(503, "the server has no room for the request body");
     /// The client took too long to send a request it had begun (RFC 9110 section 15.5.9).
-    pub const TIMEOUT: Self = Self::new(408, "request was not received in time");
+    pub(crate) const TIMEOUT: Self = Self::new(408, "request was not received in time");
 }

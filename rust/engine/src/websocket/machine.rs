@@ -101,8 +101,7 @@ impl WebSocket {
     }
 
     /// True while a frame or a message is not complete.
-    #[must_use]
-    pub fn is_mid_message(&self) -> bool {
+    pub(crate) fn is_mid_message(&self) -> bool {
         self.decoder.is_mid_message()
     }
 

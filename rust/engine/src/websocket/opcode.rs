@@ -36,8 +36,7 @@ impl Opcode {
     }
 
     /// Control frames may come between the frames of a message, are never fragmented and hold 125 bytes at most.
-    #[must_use]
-    pub const fn is_control(self) -> bool {
+    pub(crate) const fn is_control(self) -> bool {
         self as u8 & 8 != 0
     }
 }
