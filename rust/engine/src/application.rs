@@ -49,7 +49,7 @@ pub trait Application: Send + Sync + 'static {
     /// `accept` failed (EMFILE, ENOBUFS …); the listener backs off and tries again. At most one call a second.
     fn accept_failed(&self, error: &std::io::Error);
 
-    /// The server was told to drain and its last connection has ended.
+    /// The server was told to drain, and its last connection has ended: of none is there anything that has not been heard.
     fn drained(&self) -> bool;
 }
 

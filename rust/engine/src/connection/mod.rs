@@ -20,7 +20,7 @@ mod stop;
 mod transport;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -53,6 +53,8 @@ pub(crate) struct Connection {
     deadline: AtomicU64,
     /// What the server's stop has asked for and could not do at once, 0 for nothing.
     owed: AtomicU8,
+    /// Why it is not forgotten: it has not ended, or there are news that the application has not heard. So many of these.
+    keepers: AtomicU32,
     state: Mutex<State>,
 }
 
@@ -140,7 +142,7 @@ struct Notices {
     closed: Option<CloseCause>,
     socket_end: Option<Box<SocketEnd>>,
     rejected: Option<u16>,
-    /// It is to be forgotten, and the server may have lost its last connection.
+    /// It is to be forgotten once the application has heard the rest, and the server may have lost its last connection.
     ended: bool,
 }
 
@@ -169,6 +171,7 @@ impl Connection {
                 deadline: AtomicU64::new(waiting.deadline(&server.config.timeouts)),
                 server: Arc::clone(server),
                 owed: AtomicU8::new(0),
+                keepers: AtomicU32::new(1),
                 state: Mutex::new(State {
                     transport: Some(transport),
                     http: Http1::new(),
@@ -294,6 +297,10 @@ impl Connection {
         let id = ExchangeId { connection: self.id, exchange: state.exchange };
         let messages = state.messages;
         let waker = if state.handover.must_wake() { state.waker.clone() } else { None };
+        let (are_news, ended) = (notices.are_news(), notices.ended);
+        if are_news {
+            self.keep_for_news();
+        }
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -311,8 +318,11 @@ impl Connection {
             self.server.stats.add(Counter::Rejected, 1);
             self.server.application.rejected(status);
         }
-        if notices.ended || notices.are_news() {
+        if are_news {
             self.tell(id, messages, notices);
+        }
+        if ended {
+            self.let_go();
         }
     }
 }

@@ -1,4 +1,6 @@
-//! What the application is told of a connection once its lock is free, and how its end is put off until it has been told.
+//! What the application is told of a connection once its lock is free, and how it is kept until it has been told.
+
+use std::sync::atomic::Ordering;
 
 use super::{Connection, Notices};
 use crate::application::ExchangeId;
@@ -11,16 +13,29 @@ impl Notices {
 }
 
 impl Connection {
-    /// Tells the application what it has not heard yet, again later if it cannot take that in, and then forgets a connection that has
-    /// ended: whoever is told of the end may ask for the addresses.
+    /// Keeps the connection from being forgotten, until [`Connection::let_go`]. Called under its lock, or another thread may let it go first.
+    pub(super) fn keep_for_news(&self) {
+        self.keepers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The connection has ended, or the application has heard a piece of news. When it is the last of these it is forgotten: whoever is told
+    /// of the end may ask for the addresses.
+    pub(super) fn let_go(&self) {
+        if self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            registry::remove(self.id);
+            self.server.connection_ended();
+        }
+    }
+
+    /// Tells the application what it has not heard yet, again later if it cannot take that in; the connection has been kept for it.
     pub(super) fn tell(&self, id: ExchangeId, messages: u32, mut notices: Notices) {
         if self.try_tell(id, messages, &mut notices) {
-            self.forget(&notices);
+            self.let_go();
         } else if let Some(connection) = registry::get(self.id) {
             repetition::repeat(move |last| {
                 let told = connection.try_tell(id, messages, &mut notices);
                 if told || last {
-                    connection.forget(&notices);
+                    connection.let_go();
                 }
                 told
             });
@@ -31,18 +46,11 @@ impl Connection {
     fn try_tell(&self, id: ExchangeId, messages: u32, notices: &mut Notices) -> bool {
         let application = &self.server.application;
         // The application's pool may run what it does not take on the caller's thread.
-        let _watch = notices.are_news().then(|| self.under_watch());
+        let _watch = self.under_watch();
         notices.writable = notices.writable && !application.writable(id);
         notices.readable = notices.readable && !application.readable(id);
         notices.closed = notices.closed.filter(|cause| !application.closed(id, *cause));
         notices.socket_end = notices.socket_end.take().filter(|end| !application.websocket_closed(id, end, messages));
         !notices.are_news()
-    }
-
-    fn forget(&self, notices: &Notices) {
-        if notices.ended {
-            registry::remove(self.id);
-            self.server.connection_ended();
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use parking_lot::MutexGuard;
 
-use super::{Connection, State};
+use super::{Connection, Notices, State};
 use crate::application::{CloseCause, ExchangeId, Flow, SocketEnd, SocketEndKind};
 use crate::date;
 use crate::dispatch::Route;
@@ -203,13 +203,9 @@ impl Connection {
         if !session.told {
             let end = SocketEnd { kind: kind(&closed), code: closed.code.0, reason: closed.reason };
             let (id, messages) = (ExchangeId { connection: self.id, exchange: state.exchange }, state.messages);
-            let told = MutexGuard::unlocked(state, || {
-                let _watch = self.under_watch();
-                self.server.application.websocket_closed(id, &end, messages)
-            });
-            if !told {
-                state.notices.socket_end = Some(Box::new(end));
-            }
+            let notices = Notices { socket_end: Some(Box::new(end)), ..Notices::default() };
+            self.keep_for_news();
+            MutexGuard::unlocked(state, || self.tell(id, messages, notices));
         }
         // Another thread may have ended the connection meanwhile.
         if let Some(reply) = closed.reply.filter(|_| state.transport.is_some()) {

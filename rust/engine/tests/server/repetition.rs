@@ -3,6 +3,7 @@
 use httpkit_engine::{BodyPiece, CloseCause, Sent, SocketEndKind, with_exchange};
 
 use crate::support::application::{PIECE, head};
+use crate::support::client::Ending;
 use crate::support::{Fixture, eventually};
 
 /// More often than one attempt and its repetition.
@@ -39,6 +40,19 @@ fn ends_are_told_until_they_are_heard_and_then_no_more() {
     fixture.server.drain();
     let log = fixture.app.wait("the end of all", |log| log.drained > 0);
     assert_eq!((log.closed.len(), log.ends.len(), log.drained), (1, 2, 1));
+}
+
+#[test]
+fn what_is_told_again_is_told_before_the_connection_is_forgotten() {
+    let fixture = Fixture::new();
+    let mut client = fixture.open_websocket("/ws");
+    fixture.app.deafen(1);
+    fixture.server.drain();
+    assert_eq!(client.frame(), (0x88, b"\x03\xe9".to_vec()));
+    client.send_frame(0x88, b"\x03\xe9");
+    assert_eq!(client.ending(), Ending::Closed);
+    let log = fixture.app.wait("the end of all", |log| log.drained == 1);
+    assert_eq!((log.ends.len(), log.ends_before_closes), (1, 1));
 }
 
 #[test]

@@ -37,6 +37,18 @@ fn the_clients_close_is_echoed_and_the_connection_closed() {
 }
 
 #[test]
+fn a_server_that_is_cut_has_drained_once_every_end_has_been_heard() {
+    let fixture = Fixture::new();
+    let mut client = fixture.open_websocket("/ws");
+    client.send_frame(CLOSE, &close(1000, "block"));
+    assert_eq!(end(&fixture).reason, "block");
+    fixture.server.close();
+    assert_eq!(fixture.app.log().drained, 0, "the application still hears of the end");
+    fixture.app.release(1);
+    fixture.app.wait("the end of all", |log| log.drained == 1);
+}
+
+#[test]
 fn the_clients_close_is_read_although_its_messages_were_held_back() {
     for drains in [false, true] {
         let fixture = Fixture::new();
