@@ -62,10 +62,11 @@ impl Listener {
         Ok((Self { inner: Mutex::new(Inner { socket: Some(socket), waker: None }) }, port))
     }
 
-    /// Closes the socket. Idempotent.
-    pub(crate) fn close(&self) {
+    /// Closes the socket, after which nothing is accepted, and before that does `last`. Idempotent.
+    pub(crate) fn close(&self, last: impl FnOnce()) {
         let (socket, waker) = {
             let mut inner = self.inner.lock();
+            last();
             (inner.socket.take(), inner.waker.take())
         };
         if let Some(ListenSocket::Unix(_, Some(file))) = &socket {
@@ -77,8 +78,8 @@ impl Listener {
         }
     }
 
-    /// The next connection, in the listener's own reactor; `None` once the listener is closed.
-    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<(Transport, Address)>>> {
+    /// The next connection, in the listener's own reactor; `None` once the listener is closed. `server` counts it before that.
+    fn poll_accept(&self, server: &ServerState, context: &mut Context<'_>) -> Poll<Option<io::Result<(Transport, Address)>>> {
         let mut inner = self.inner.lock();
         let accepted = match &inner.socket {
             None => return Poll::Ready(None),
@@ -89,14 +90,16 @@ impl Listener {
                 listener.poll_accept(context).map_ok(|(stream, _)| (Transport::Unix(stream), Address::Unix))
             }
         };
-        if accepted.is_pending() {
-            inner.waker = Some(context.waker().clone());
+        match accepted {
+            Poll::Pending => inner.waker = Some(context.waker().clone()),
+            Poll::Ready(Ok(_)) => server.connection_begins(),
+            Poll::Ready(Err(_)) => {}
         }
         accepted.map(Some)
     }
 
-    /// A connection that the system has made already, whatever the poller knows. Must run inside a reactor.
-    fn accept_now(&self) -> io::Result<(Transport, Address)> {
+    /// A connection that the system has made already, whatever the poller knows; counted likewise. Must run inside a reactor.
+    fn accept_now(&self, server: &ServerState) -> io::Result<(Transport, Address)> {
         let inner = self.inner.lock();
         let (socket, peer) = match &inner.socket {
             None => return Err(io::ErrorKind::NotConnected.into()),
@@ -104,10 +107,12 @@ impl Listener {
             Some(ListenSocket::Unix(listener, _)) => SockRef::from(listener).accept()?,
         };
         socket.set_nonblocking(true)?;
-        Ok(match peer.as_socket() {
+        let accepted = match peer.as_socket() {
             Some(peer) => (Transport::Tcp(TcpStream::from_std(socket.into())?), Address::from(peer)),
             None => (Transport::Unix(UnixStream::from_std(socket.into())?), Address::Unix),
-        })
+        };
+        server.connection_begins();
+        Ok(accepted)
     }
 }
 
@@ -174,11 +179,8 @@ pub(crate) async fn accept_forever(server: Arc<ServerState>) {
         while !server.has_room() && !server.is_draining() {
             server.room.notified().await;
         }
-        let Some(accepted) = std::future::poll_fn(|context| server.listener.poll_accept(context)).await else { return };
+        let Some(accepted) = std::future::poll_fn(|context| server.listener.poll_accept(&server, context)).await else { return };
         count = count.wrapping_add(1);
-        if count % TURN == 0 {
-            give_way().await;
-        }
         match accepted.and_then(|(transport, peer)| begin(&server, transport, peer, count)) {
             Ok(()) => {}
             // The client was gone before it was accepted, or a signal came: nothing is wrong with the listener.
@@ -195,13 +197,18 @@ pub(crate) async fn accept_forever(server: Arc<ServerState>) {
                 tokio::time::sleep(BACK_OFF).await;
             }
         }
+        // Not with a connection in hand: others may take long, and the server may drain meanwhile.
+        if count % TURN == 0 {
+            give_way().await;
+        }
     }
 }
 
-/// Accepts what the system has connected already: closing the listener would reset it, requests and all. Must run inside the first reactor.
+/// Accepts what the system has connected already, on Linux one more than the backlog says: closing the listener would reset it, requests and
+/// all. Must run inside the first reactor.
 pub(crate) fn accept_rest(server: &Arc<ServerState>) {
-    for count in 0..server.config.backlog {
-        let accepted = if server.has_room() { server.listener.accept_now() } else { return };
+    for count in 0..=server.config.backlog {
+        let accepted = if server.has_room() { server.listener.accept_now(server) } else { return };
         // Whatever is wrong, the listener is about to be closed.
         if accepted.and_then(|(transport, peer)| begin(server, transport, peer, count)).is_err() {
             return;
@@ -209,23 +216,29 @@ pub(crate) fn accept_rest(server: &Arc<ServerState>) {
     }
 }
 
-/// Gives a connection to a reactor.
-fn begin(server: &Arc<ServerState>, mut transport: Transport, peer: Address, count: u32) -> io::Result<()> {
+/// Gives a connection, which has been counted, to a reactor.
+fn begin(server: &Arc<ServerState>, transport: Transport, peer: Address, count: u32) -> io::Result<()> {
+    let begun = give(server, transport, peer, count);
+    if begun.is_err() {
+        server.connection_ended();
+    }
+    begun
+}
+
+fn give(server: &Arc<ServerState>, mut transport: Transport, peer: Address, count: u32) -> io::Result<()> {
     if let Transport::Tcp(stream) = &transport {
         // Answers leave whole; waiting for an acknowledgement (Nagle) would only delay the second of two.
         let _ = stream.set_nodelay(true);
     }
-    let Some((place, reactor)) = Place::take() else { return Ok(()) };
+    let (place, reactor) = Place::take().ok_or(io::ErrorKind::NotConnected)?;
     if reactor.number() != runtime::here().reactor {
         let _context = reactor.enter();
         transport = transport.register_again()?;
     }
-    if server.connection_begins() {
-        let connection = Connection::open(server, transport, peer, place, count);
-        if server.is_draining() {
-            connection.stop(Stop::Drain, Instant::now());
-        }
-        reactor.spawn(Drive::new(connection));
+    let connection = Connection::open(server, transport, peer, place, count);
+    if server.is_draining() {
+        connection.stop(Stop::Drain, Instant::now());
     }
+    reactor.spawn(Drive::new(connection));
     Ok(())
 }

@@ -125,8 +125,7 @@ impl Server {
             let _context = reactor.enter();
             listener::accept_rest(&self.state);
         }
-        self.state.draining.store(true, Ordering::SeqCst);
-        self.state.listener.close();
+        self.state.listener.close(|| self.state.draining.store(true, Ordering::SeqCst));
         self.stop_connections(Stop::Drain);
         self.state.check_drained();
     }
@@ -154,16 +153,10 @@ impl ServerState {
         }
     }
 
-    /// Counts a connection in, unless the server is draining.
-    pub(crate) fn connection_begins(self: &Arc<Self>) -> bool {
+    /// Counts a connection in, while the server listens.
+    pub(crate) fn connection_begins(&self) {
         self.connections.fetch_add(1, Ordering::SeqCst);
         self.stats.add(Counter::Accepted, 1);
-        // Counted before this is asked, as `drain` says it before it counts: one of the two sees the other.
-        if self.draining.load(Ordering::SeqCst) {
-            self.connection_ended();
-            return false;
-        }
-        true
     }
 
     pub(crate) fn connection_ended(self: &Arc<Self>) {
