@@ -66,6 +66,8 @@ public final class AsyncChannel extends BackpressuredChannel {
     private volatile ChannelCallbacks callbacks;
     /** Made with the handshake. */
     private volatile WebSocket webSocket;
+    /** Made before that is sent which ends the channel. Changes under the lock. */
+    private Ending sentEnding;
     private volatile boolean handlerReturned;
     /** The time the handler's thread has spent sending a file, which says nothing about the handler. */
     long fileNanos;
@@ -168,7 +170,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         }
         Ending ending;
         synchronized (this) {
-            ending = ending(CloseStatus.SERVER, status, reason, null);
+            ending = ending(CloseStatus.SERVER, status, reason);
             if (STATE.compareAndSet(this, STREAMING, CLOSED)) {
                 Native.send(connection(), exchange(), NOTHING, 0, 0, true);
             } else if (STATE.compareAndSet(this, OPEN, CLOSED)) {
@@ -187,7 +189,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         if (isClosed()) {
             return false;
         }
-        Ending ending = ending(CloseStatus.SERVER, CloseStatus.SERVER, "", null);
+        Ending ending = ending(CloseStatus.SERVER, CloseStatus.SERVER, "");
         synchronized (this) {
             if (!STATE.compareAndSet(this, STREAMING, CLOSED)) {
                 return false;
@@ -288,7 +290,7 @@ public final class AsyncChannel extends BackpressuredChannel {
             // A client that asked for a WebSocket has left one, whether its handshake was answered or not.
             int lost = now == OPEN && upgradeAsked ? CloseStatus.GOING_AWAY : CloseStatus.CLIENT;
             int status = cause == Application.CAUSE_SERVER ? CloseStatus.SERVER : lost;
-            Ending ending = ending(status, CloseStatus.GOING_AWAY, "", null);
+            Ending ending = ending(status, CloseStatus.GOING_AWAY, "");
             if (STATE.compareAndSet(this, now, LOST)) {
                 release(false);
                 oweCallbacks(ending);
@@ -311,9 +313,9 @@ public final class AsyncChannel extends BackpressuredChannel {
     }
 
     /** Returns the end to come, for which nothing more is to be allocated: without the memory for it the channel does not end. */
-    Ending ending(int status, int code, String reason, ProtocolException violation) {
+    Ending ending(int status, int code, String reason) {
         ChannelCallbacks.keepAddresses(callbacks(), this);
-        return new Ending(application, webSocket, status, code, reason == null ? "" : reason, violation);
+        return new Ending(application, webSocket, status, code, reason == null ? "" : reason, null);
     }
 
     /** Tells everybody that this side has ended the channel. */
@@ -341,7 +343,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         application.unregister(webSocket);
     }
 
-    private void oweCallbacks(Ending ending) {
+    void oweCallbacks(Ending ending) {
         if (callbacks().end(ending)) {
             ending.owe();
         }
@@ -349,7 +351,7 @@ public final class AsyncChannel extends BackpressuredChannel {
 
     /** Returns what {@link #endFailed} takes, before the answer. */
     Ending failing() {
-        return ending(CloseStatus.SERVER, CloseStatus.NORMAL, "", null);
+        return ending(CloseStatus.SERVER, CloseStatus.NORMAL, "");
     }
 
     /** The answer was the failure of the handler: what that had set to run at the end is owed. */
@@ -386,12 +388,9 @@ public final class AsyncChannel extends BackpressuredChannel {
     /** Returns the engine's answer, or ENDED. */
     @Override
     int transmit(Object data, boolean close) throws IOException {
-        int now = state;
-        boolean mayEnd = now == OPEN && (close || head || upgradeAsked) || now == STREAMING && close;
-        Ending prepared = mayEnd ? sentEnding() : null;
-        int sent = now == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
+        int sent = state == UPGRADED ? IS_UPGRADED : transmitHttp(data, close);
         if (sent == ENDED) {
-            ended(prepared == null ? sentEnding() : prepared);
+            ended(sentEnding);
         }
         if (sent != IS_UPGRADED) {
             return sent;
@@ -404,8 +403,8 @@ public final class AsyncChannel extends BackpressuredChannel {
         return sent;
     }
 
-    private Ending sentEnding() {
-        return ending(CloseStatus.SERVER, CloseStatus.SERVER, "", null);
+    private void prepareEnding() {
+        sentEnding = ending(CloseStatus.SERVER, CloseStatus.SERVER, "");
     }
 
     private synchronized int transmitHttp(Object data, boolean close) throws IOException {
@@ -421,6 +420,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         Object body = response == null ? data : response.get(Keywords.BODY);
         int code = ResponseWriter.status(response == null ? null : response.get(Keywords.STATUS));
         if (close || head || upgradeAsked || AnswerSender.hasNoBody(code)) {
+            prepareEnding();
             int sent = application.sender().answer(this, null, CLOSED, response, body);
             return sent == AnswerSender.IGNORED ? Native.NOT_OPEN : ENDED;
         }
@@ -438,6 +438,9 @@ public final class AsyncChannel extends BackpressuredChannel {
             return Native.NOT_OPEN;
         }
         Object body = data instanceof Map ? ((Map<?, ?>) data).get(Keywords.BODY) : data;
+        if (close) {
+            prepareEnding();
+        }
         int sent = StreamSender.send(this, StreamSender.content(body), close);
         // When the client has gone the engine's news of it is on its way; on-close is its business.
         return close && sent != Native.NOT_OPEN && STATE.compareAndSet(this, STREAMING, CLOSED) ? ENDED : sent;
@@ -450,7 +453,12 @@ public final class AsyncChannel extends BackpressuredChannel {
             socket.openQueue();
         }
         int upgraded;
+        Ending lost;
+        Ending stopped;
         try {
+            // Without them there would be no end, if the client has gone.
+            lost = socket.ending(Application.CLOSED_LOST, CloseStatus.ABNORMAL, "");
+            stopped = socket.ending(Application.CLOSED_SERVER, CloseStatus.GOING_AWAY, "");
             application.register(socket);
             upgraded = Native.upgrade(connection(), exchange(), headers.block(), headers.length(),
                 options.flags, options.maxMessage, options.idleMillis);
@@ -463,9 +471,7 @@ public final class AsyncChannel extends BackpressuredChannel {
         application.unwatch(this);
         STATE.compareAndSet(this, UPGRADING, UPGRADED);
         if (upgraded == Native.NOT_OPEN) {
-            boolean stopping = application.isStopping();
-            socket.closed(stopping ? Application.CLOSED_SERVER : Application.CLOSED_LOST,
-                stopping ? CloseStatus.GOING_AWAY : CloseStatus.ABNORMAL, "", 0);
+            socket.closed(application.isStopping() ? stopped : lost, 0);
         }
         return upgraded != Native.NOT_OPEN;
     }

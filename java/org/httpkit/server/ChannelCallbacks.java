@@ -104,7 +104,7 @@ final class ChannelCallbacks {
         return close != null || closeRing != null;
     }
 
-    /** Ends the channel, unless it has ended. Returns true if close callbacks were set: the ending is to call them. */
+    /** Ends the channel, unless it has ended. Returns true if the ending has something to tell, as to close callbacks that were set. */
     synchronized boolean end(Ending ending) {
         if (end != null) {
             return false;

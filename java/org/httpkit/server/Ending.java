@@ -34,11 +34,11 @@ final class Ending extends ServerTask {
         this.place = socket != null && socket.hasOrderedClose() ? Message.task(this) : null;
     }
 
-    /** Takes the callbacks that were set before the end, null for none. Returns true if there are any. */
+    /** Takes the callbacks that were set before the end, null for none. Returns true if there is anything to tell. */
     boolean take(IFn close, IFn closeRing) {
         onClose = close;
         onCloseRing = closeRing;
-        return close != null || closeRing != null;
+        return close != null || closeRing != null || violation != null;
     }
 
     /** Tells a callback that is set after the end. */

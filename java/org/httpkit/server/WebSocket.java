@@ -36,16 +36,25 @@ final class WebSocket extends MessageQueue {
 
     /** The engine's word that the WebSocket has ended, after so many messages. Nothing of the user's runs on this thread. */
     void closed(int kind, int code, String reason, int messagesInAll) {
-        boolean vanished = kind == Application.CLOSED_LOST;
-        ProtocolException violation = kind == Application.CLOSED_VIOLATION ? new ProtocolException(code, reason) : null;
-        Ending ending = channel().ending(
-            CloseStatus.of(kind, code), vanished && !rawCloseCodes ? CloseStatus.GOING_AWAY : code, reason, violation);
+        ChannelCallbacks.keepAddresses(channel().callbacks(), channel());
+        closed(ending(kind, code, reason), messagesInAll);
+    }
+
+    /** As {@link #closed(int, int, String, int)}, with an end that was made before. */
+    void closed(Ending ending, int messagesInAll) {
         if (endsAfter(messagesInAll)) {
             unregister();
         }
-        if (channel().loseWebSocket() && (channel().callbacks().end(ending) || violation != null)) {
-            ending.owe();
+        if (channel().loseWebSocket()) {
+            channel().oweCallbacks(ending);
         }
+    }
+
+    /** Returns the end of which the engine's word would be this. */
+    Ending ending(int kind, int code, String reason) {
+        boolean vanished = kind == Application.CLOSED_LOST;
+        return new Ending(application(), this, CloseStatus.of(kind, code), vanished && !rawCloseCodes ? CloseStatus.GOING_AWAY : code,
+            reason, kind == Application.CLOSED_VIOLATION ? new ProtocolException(code, reason) : null);
     }
 
     /** Returns true if its close callbacks run behind its messages. */
@@ -71,7 +80,7 @@ final class WebSocket extends MessageQueue {
     /** Closes after messages were lost. */
     @Override
     void giveUp(int code, String reason) {
-        Ending ending = channel().ending(CloseStatus.SERVER, code, reason, null);
+        Ending ending = channel().ending(CloseStatus.SERVER, code, reason);
         if (channel().closeWebSocket(code, reason)) {
             channel().endedElsewhere(ending);
         }
