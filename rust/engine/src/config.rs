@@ -1,6 +1,6 @@
 //! What a server is told when it starts.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,10 +60,8 @@ pub struct ServerConfig {
 pub enum Listen {
     /// A TCP port.
     Tcp {
-        /// The address to bind.
-        address: IpAddr,
-        /// The port, 0 for any free one.
-        port: u16,
+        /// The address to bind; its port is 0 for any free one.
+        address: SocketAddr,
         /// For the IPv4 wildcard: bind the IPv6 wildcard for both families where the system has IPv6, as Java does.
         dual_stack: bool,
     },

@@ -1,7 +1,7 @@
 //! The listening socket: bound before `start` returns, closed by `drain` on the caller's thread.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -49,8 +49,8 @@ impl Listener {
     /// Binds and listens. Returns the port of a TCP listener. Must run inside a reactor.
     pub(crate) fn bind(config: &ServerConfig) -> io::Result<(Self, Option<u16>)> {
         let (socket, port) = match &config.listen {
-            Listen::Tcp { address, port, dual_stack } => {
-                let listener = TcpListener::from_std(bind_tcp(config, *address, *port, *dual_stack)?.into())?;
+            Listen::Tcp { address, dual_stack } => {
+                let listener = TcpListener::from_std(bind_tcp(config, *address, *dual_stack)?.into())?;
                 let port = listener.local_addr()?.port();
                 (ListenSocket::Tcp(listener), Some(port))
             }
@@ -116,11 +116,11 @@ impl Listener {
     }
 }
 
-fn bind_tcp(config: &ServerConfig, address: IpAddr, port: u16, dual_stack: bool) -> io::Result<Socket> {
-    if dual_stack && address.is_ipv4() && address.is_unspecified() {
+fn bind_tcp(config: &ServerConfig, address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
+    if dual_stack && address.is_ipv4() && address.ip().is_unspecified() {
         if let Ok(socket) = Socket::new(Domain::IPV6, Type::STREAM, None) {
             if socket.set_only_v6(false).is_ok() {
-                let wildcard = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+                let wildcard = SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port()));
                 match listen_on(config, socket, wildcard) {
                     // IPv6 may be compiled in and switched off.
                     Err(error)
@@ -130,7 +130,6 @@ fn bind_tcp(config: &ServerConfig, address: IpAddr, port: u16, dual_stack: bool)
             }
         }
     }
-    let address = SocketAddr::new(address, port);
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         // Java's `::` takes IPv4, too, whatever net.ipv6.bindv6only says. Where a system cannot, it takes IPv6 alone.

@@ -48,7 +48,7 @@ pub(crate) fn of_request(config: &ServerConfig, peer: Address, proxied: bool, fi
         }
     }
     match peer {
-        Address::Ip(address) => Some(format_ip(address.ip())),
+        Address::Ip(address) => Some(format_address(address)),
         Address::Unix => None,
     }
 }
@@ -95,6 +95,17 @@ pub(crate) fn format_ip(address: IpAddr) -> Text {
             text
         }
     }
+}
+
+/// Likewise with the interface, where only that makes the address one (`fe80:0:0:0:0:0:0:1%2`).
+fn format_address(address: SocketAddr) -> Text {
+    let mut text = format_ip(address.ip());
+    if let SocketAddr::V6(v6) = address {
+        if v6.scope_id() != 0 {
+            text.extend_from_slice(format!("%{}", v6.scope_id()).as_bytes());
+        }
+    }
+    text
 }
 
 /// An octet in decimal with the dot behind it, and how many bytes that is.

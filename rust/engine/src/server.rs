@@ -213,7 +213,7 @@ impl fmt::Debug for ServerState {
 
 fn describe(listen: &Listen) -> String {
     match listen {
-        Listen::Tcp { address, port, .. } => std::net::SocketAddr::new(*address, *port).to_string(),
+        Listen::Tcp { address, .. } => address.to_string(),
         Listen::Unix(path) => path.display().to_string(),
     }
 }

@@ -1,6 +1,8 @@
 (ns org.httpkit.server-address-test
   ":address-finder, :channel-factory, and what they may ask for."
-  (:require [clojure.java.io :as io]
+  (:require [clojure.edn :as edn]
+            [clojure.java.io :as io]
+            [clojure.string :as string]
             [clojure.test :refer [deftest is testing use-fixtures]]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.skip :refer [skip]]
@@ -8,7 +10,7 @@
             [httpkit-rs.unix :as unix]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
-  (:import (java.net InetSocketAddress SocketAddress StandardSocketOptions)
+  (:import (java.net Inet6Address InetSocketAddress NetworkInterface SocketAddress StandardSocketOptions URL)
            (java.nio.channels ServerSocketChannel UnsupportedAddressTypeException)))
 
 (use-fixtures :each temporary/cleanup)
@@ -107,3 +109,25 @@
               (raw/disconnect connection)
               (is (raw/await-true #(zero? (long (:connections (stats))))))
               (is (= before (str channel))))))))))
+
+(defn- link-local
+  "Returns an address of this machine that belongs to one of its interfaces only, as others may have the same; nil if there is none."
+  ^Inet6Address []
+  (first (for [^NetworkInterface interface (enumeration-seq (NetworkInterface/getNetworkInterfaces))
+               address (enumeration-seq (.getInetAddresses interface))
+               :when (and (instance? Inet6Address address) (.isLinkLocalAddress ^Inet6Address address))]
+           address)))
+
+(deftest an-address-of-one-interface
+  (if-let [address (link-local)]
+    (let [named (.getHostAddress address)
+          [plain] (string/split named #"%")
+          numbered (str plain "%" (.getScopeId address))]
+      (doseq [ip [named numbered plain]]
+        (testing ip
+          (raw/with-server [port (fn [{:keys [remote-addr async-channel]}] {:body (pr-str [remote-addr (str async-channel)])})
+                            {:ip ip}]
+            (let [[remote ends] (edn/read-string (slurp (URL. "http" named (int port) "/")))]
+              (is (= numbered remote))
+              (is (string/starts-with? ends (str "/[" numbered "]:" port "<->/[" numbered "]:"))))))))
+    (skip "this machine has no link-local address")))

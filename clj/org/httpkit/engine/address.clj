@@ -2,9 +2,10 @@
   "Finds out where a server listens and with which socket options, the way http-kit's options say it.
 
   The engine opens the listening socket itself. A user's channel is asked for its options and closed."
-  (:require [org.httpkit.engine.check :as check]
+  (:require [clojure.string :as string]
+            [org.httpkit.engine.check :as check]
             [org.httpkit.engine.options :as options])
-  (:import (java.net InetSocketAddress SocketAddress SocketOption StandardSocketOptions)
+  (:import (java.net Inet6Address InetAddress InetSocketAddress NetworkInterface SocketAddress SocketOption StandardSocketOptions)
            (java.nio.channels AlreadyBoundException ServerSocketChannel UnsupportedAddressTypeException)
            (org.httpkit.engine Configuration UnresolvedAddress)))
 
@@ -39,11 +40,28 @@
   [^SocketAddress address]
   (= "java.net.UnixDomainSocketAddress" (.getName (class address))))
 
+(defn- scope
+  "Returns the number of the interface that an IPv6 address needs or names, else 0."
+  ^long [^InetAddress address]
+  (if (instance? Inet6Address address)
+    (let [own (.getScopeId ^Inet6Address address)
+          interface (when (and (zero? own) (.isLinkLocalAddress address))
+                      (NetworkInterface/getByInetAddress address))]
+      (if interface (.getIndex interface) own))
+    0))
+
+(defn- literal
+  "Returns the address as the engine reads it, its interface by number."
+  ^String [^InetAddress address]
+  (let [[text] (string/split (.getHostAddress address) #"%")
+        scope (scope address)]
+    (if (zero? scope) text (str text "%" scope))))
+
 (defn- listen [^Configuration configuration ^SocketAddress address]
   (cond
     (instance? InetSocketAddress address)
     (let [address (resolved address (str ":address-finder must return an address that is resolved, got " address))
-          literal (.getHostAddress (.getAddress address))
+          literal (literal (.getAddress address))
           ;; Java's 0.0.0.0 is a dual-stack socket, so IPv6 clients are served under http-kit.
           dual-stack? (and (= literal "0.0.0.0") (not (Boolean/getBoolean "java.net.preferIPv4Stack")))]
       (.tcp configuration literal (int (.getPort address)) dual-stack?))

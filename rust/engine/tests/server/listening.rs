@@ -18,7 +18,7 @@ fn a_port_in_use_is_named() {
     let fixture = Fixture::new();
     let mut second = config();
     let port = fixture.server.port().unwrap();
-    second.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, dual_stack: false };
+    second.listen = Listen::Tcp { address: (Ipv4Addr::LOCALHOST, port).into(), dual_stack: false };
     for _ in 0..20 {
         let error = Server::start(second.clone(), Arc::new(App::default())).expect_err("in use");
         assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
@@ -35,7 +35,7 @@ fn the_port_is_free_again_at_once() {
     assert_eq!(client.get("/a").status, 200);
     fixture.server.close();
     let again = Fixture::with(|config| {
-        config.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, dual_stack: false };
+        config.listen = Listen::Tcp { address: (Ipv4Addr::LOCALHOST, port).into(), dual_stack: false };
     });
     assert_eq!(again.server.port(), Some(port));
     assert_eq!(again.get("/b").status, 200);
@@ -48,20 +48,20 @@ fn one_listener_serves_both_families() {
         return;
     }
     let fixture = Fixture::with(|config| {
-        config.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0, dual_stack: true };
+        config.listen = Listen::Tcp { address: (Ipv4Addr::UNSPECIFIED, 0).into(), dual_stack: true };
     });
     let port = fixture.server.port().unwrap();
     assert_eq!(fixture.get("/remote").text(), "127.0.0.1");
     let mut client = Client::over(TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap());
     assert_eq!(client.get("/remote").text(), "0:0:0:0:0:0:0:1");
     let single = Fixture::with(|config| {
-        config.listen = Listen::Tcp { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), port: 0, dual_stack: false };
+        config.listen = Listen::Tcp { address: (Ipv4Addr::UNSPECIFIED, 0).into(), dual_stack: false };
     });
     assert!(TcpStream::connect((Ipv6Addr::LOCALHOST, single.server.port().unwrap())).is_err());
     assert_eq!(single.get("/remote").text(), "127.0.0.1");
     // As Java's. What the system takes by default is net.ipv6.bindv6only.
     let ipv6 = Fixture::with(|config| {
-        config.listen = Listen::Tcp { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), port: 0, dual_stack: false };
+        config.listen = Listen::Tcp { address: (Ipv6Addr::UNSPECIFIED, 0).into(), dual_stack: false };
     });
     let port = ipv6.server.port().unwrap();
     for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {

@@ -6,7 +6,7 @@ pub(crate) mod application;
 pub(crate) mod child;
 pub(crate) mod client;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// http-kit's limits, no deadlines, a free port of the loopback address.
 pub(crate) fn config() -> ServerConfig {
     ServerConfig {
-        listen: Listen::Tcp { address: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0, dual_stack: false },
+        listen: Listen::Tcp { address: (Ipv4Addr::LOCALHOST, 0).into(), dual_stack: false },
         reuse_address: true,
         reuse_port: false,
         receive_buffer: 0,

@@ -14,6 +14,7 @@
 //! | 52 | u32 | budget of a call in place in microseconds |
 //! | 56 | | u16 length, IP literal or path; u16 length, Server header (0xFFFF: none); u16 count of trusted proxies, each u16 length, text; u32 largest WebSocket message, u32 most output that may wait for a client in bytes (0: any), u64 for all clients together (0: any), u64 most that bodies and messages which are not complete may hold (0: any), u32 ping interval in milliseconds (0: none) |
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use httpkit_engine::{Dispatch, Limits, Listen, Network, ProxyProtocol, ServerConfig, Timeouts};
@@ -105,8 +106,9 @@ fn listen(kind: u8, address: &[u8], port: u16, dual_stack: bool) -> Result<Liste
     if kind == UNIX {
         return Ok(Listen::Unix(text.into()));
     }
-    let address = text.parse().map_err(|_| Malformed("address is not an IP literal"))?;
-    Ok(Listen::Tcp { address, port, dual_stack })
+    // With an interface (`fe80::1%2`) it is no IpAddr.
+    let address = text.parse().map(|ip| SocketAddr::new(ip, port)).or_else(|_| format!("[{text}]:{port}").parse());
+    Ok(Listen::Tcp { address: address.map_err(|_| Malformed("address is not an IP literal"))?, dual_stack })
 }
 
 /// The text goes into every response unchecked, so a line break in it is refused here.
@@ -133,7 +135,7 @@ fn trusted_proxies(reader: &mut Reader<'_>) -> Result<Vec<Network>, Malformed> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::net::{Ipv4Addr, Ipv6Addr};
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -146,8 +148,8 @@ mod tests {
     #[test]
     fn a_tcp_configuration_is_read_from_the_golden_block() {
         let server = read_configuration(&vector("config-tcp")).unwrap();
-        let Listen::Tcp { address, port, dual_stack } = server.listen else { unreachable!("TCP was asked for") };
-        assert_eq!((address, port, dual_stack), (IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8090, false));
+        let Listen::Tcp { address, dual_stack } = server.listen else { unreachable!("TCP was asked for") };
+        assert_eq!((address, dual_stack), ((Ipv4Addr::UNSPECIFIED, 8090).into(), false));
         assert!(server.dispatch == Dispatch::Pool && server.reuse_address && !server.reuse_port && server.legacy_remote_address);
         assert!(server.proxy_protocol == ProxyProtocol::Disable);
         assert_eq!((server.backlog, server.receive_buffer, server.max_connections), (1024, 0, 0));
@@ -168,8 +170,8 @@ mod tests {
     #[test]
     fn every_option_is_read_from_the_golden_block() {
         let server = read_configuration(&vector("config-every-option")).unwrap();
-        let Listen::Tcp { address, port, dual_stack } = server.listen else { unreachable!("TCP was asked for") };
-        assert_eq!((address, port, dual_stack), (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 65535, true));
+        let Listen::Tcp { address, dual_stack } = server.listen else { unreachable!("TCP was asked for") };
+        assert_eq!((address, dual_stack), ((Ipv6Addr::UNSPECIFIED, 65535).into(), true));
         assert!(
             server.dispatch == Dispatch::Adaptive && !server.reuse_address && server.reuse_port && !server.legacy_remote_address
         );
