@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use crate::config::{Listen, ServerConfig};
 use crate::connection::{Connection, Drive, Stop, Transport};
 use crate::remote_address::Address;
-use crate::runtime::{self, Place};
+use crate::runtime::Place;
 use crate::server::ServerState;
 use crate::socket_file::SocketFile;
 
@@ -230,7 +230,8 @@ fn give(server: &Arc<ServerState>, mut transport: Transport, peer: Address, coun
         let _ = stream.set_nodelay(true);
     }
     let (place, reactor) = Place::take().ok_or(io::ErrorKind::NotConnected)?;
-    if reactor.number() != runtime::here().reactor {
+    // It is registered with the first.
+    if reactor.number() != 0 {
         let _context = reactor.enter();
         transport = transport.register_again()?;
     }
