@@ -281,4 +281,16 @@
                                     [(in-full-heap (fn [] (aset room 0 nil) (.invoke read texts arguments)))
                                      (= length (count (.invoke read texts arguments)))])))))
     (is (= "fine" (:body (raw/fetch (child/evaluate jvm '(server/server-port (first @servers))) "GET" "/"))))
+    (testing "to stop a server, nor to stop another one later"
+      (let [port (child/evaluate jvm '(start))]
+        (is (= ":stopped" (child/evaluate jvm '(let [server (first @servers)
+                                                     ;; For what a stop makes before anything has changed.
+                                                     room (object-array [(byte-array 2000)])]
+                                                 ;; Links the call.
+                                                 (stop-at-once (org.httpkit.server.HttpServer. nil (byte-array 0)) (object-array 1))
+                                                 (in-full-heap (fn [] (stop-at-once server room)))
+                                                 (swap! servers rest)
+                                                 (str (server/server-status server))))))
+        (is (thrown? java.net.ConnectException (raw/connect port))))
+      (is (true? (child/evaluate jvm '(stop)))))
     (is (empty? (child/complaints jvm)))))

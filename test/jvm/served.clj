@@ -13,7 +13,8 @@
            (java.time Duration)
            (java.util.concurrent LinkedBlockingQueue TimeUnit)
            (jdk.jfr Recording)
-           (jdk.jfr.consumer RecordingFile)))
+           (jdk.jfr.consumer RecordingFile)
+           (org.httpkit.server HttpServer)))
 
 (set! *warn-on-reflection* true)
 
@@ -100,6 +101,12 @@
    (let [[server] @servers]
      (swap! servers rest)
      @(server/server-stop! server options))))
+
+(defn stop-at-once
+  "Stops a server, in the room that the only element of the array takes. Makes nothing itself."
+  [^HttpServer server ^objects room]
+  (aset room 0 nil)
+  (.stop server 0))
 
 (defn cycles
   "Starts a server, sends it a request and stops it, so many times."

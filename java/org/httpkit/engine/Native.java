@@ -38,8 +38,8 @@ public final class Native {
     }
 
     /**
-     * Calls, for an exchange that is none, the methods that must not fail for want of memory: the JVM looks a native method up when it is
-     * called for the first time, and needs memory for it.
+     * Calls, for an exchange or server that is none, the methods that must not fail for want of memory: the JVM looks a native method up
+     * when it is called for the first time, and needs memory for it.
      */
     public static void link() {
         abort(0, 0);
@@ -48,6 +48,7 @@ public final class Native {
         resume(0, 0);
         localAddress(0);
         remoteAddress(0);
+        close(0);
     }
 
     /** Binds, listens, and returns the server's id. Throws BindException when the address is not to be had. */

@@ -100,6 +100,7 @@ public final class HttpServer {
      * <p>Called from within a server's handler or callback it does not wait for close callbacks: they may wait for that one.
      */
     public boolean stop(int timeout, Runnable callback) {
+        long[] counters = new long[Native.COUNTERS];
         // A start under way is waited for: until it is over there is nothing to stop.
         synchronized (this) {
             if (!status.compareAndSet(Status.RUNNING, Status.STOPPING)) {
@@ -112,20 +113,21 @@ public final class HttpServer {
         if (timeout <= 0) {
             application.poolEnds();
         }
-        Native.drain(id);
-        // Whatever a pool of the user's throws, the server stops.
+        // Whatever a pool of the user's throws, or the JVM for want of memory, the server stops: nobody can stop it again.
         try {
+            Native.drain(id);
             interrupted = drain(timeout, deadline);
             // Cut first: what a handler makes of its interrupt must not pass for an answer. By then the pool takes nothing new,
             // so that on-close callbacks are neither dropped with its queue nor interrupted with its threads.
             application.executor().shutdown();
         } finally {
-            finalStats = countersOfTheEnd();
-            Native.close(id);
             try {
-                application.executeLeftOver(application.executor().shutdownNow());
+                // Before the engine forgets the server, which is before it closes the connections that are left.
+                Native.stats(id, counters);
+                Arrays.fill(counters, Native.COUNTERS - Native.GAUGES, Native.COUNTERS, 0);
+                finalStats = counters;
             } finally {
-                end(interrupted, deadline, callback);
+                cut(interrupted, deadline, callback);
             }
         }
         return true;
@@ -188,30 +190,35 @@ public final class HttpServer {
         }
     }
 
-    private void end(boolean interruptedBefore, long deadline, Runnable callback) {
-        boolean interrupted = interruptedBefore;
-        Worker.interruptAll(application);
-        // Not before the handlers are interrupted: a callback may wait for its handler.
-        if (!interrupted && !isWithinServer()) {
-            interrupted = awaitClosed(deadline);
-        }
-        application.overflow().stop();
-        interrupted |= joinUninterruptibly();
-        status.set(Status.STOPPED);
-        stopped.countDown();
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-        if (callback != null) {
-            callback.run();
+    private void cut(boolean interrupted, long deadline, Runnable callback) {
+        Native.close(id);
+        try {
+            application.executeLeftOver(application.executor().shutdownNow());
+        } finally {
+            end(interrupted, deadline, callback);
         }
     }
 
-    /** To be taken before the engine forgets the server, which is before it closes the connections that are left. */
-    private long[] countersOfTheEnd() {
-        long[] counters = stats();
-        Arrays.fill(counters, Native.COUNTERS - Native.GAUGES, Native.COUNTERS, 0);
-        return counters;
+    private void end(boolean interruptedBefore, long deadline, Runnable callback) {
+        boolean interrupted = interruptedBefore;
+        try {
+            Worker.interruptAll(application);
+            // Not before the handlers are interrupted: a callback may wait for its handler.
+            if (!interrupted && !isWithinServer()) {
+                interrupted = awaitClosed(deadline);
+            }
+        } finally {
+            application.overflow().stop();
+            interrupted |= joinUninterruptibly();
+            status.set(Status.STOPPED);
+            stopped.countDown();
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+            if (callback != null) {
+                callback.run();
+            }
+        }
     }
 
     /** Returns true if it was interrupted. */
@@ -230,9 +237,14 @@ public final class HttpServer {
      */
     private static boolean isWithinServer() {
         String here = HttpServer.class.getPackageName();
-        return StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE).walk(frames -> frames
-            .map(StackWalker.StackFrame::getDeclaringClass)
-            .anyMatch(caller -> caller != HttpServer.class && caller.getPackageName().equals(here)));
+        try {
+            return StackWalker.getInstance(StackWalker.Option.RETAIN_CLASS_REFERENCE).walk(frames -> frames
+                .map(StackWalker.StackFrame::getDeclaringClass)
+                .anyMatch(caller -> caller != HttpServer.class && caller.getPackageName().equals(here)));
+        } catch (OutOfMemoryError | LinkageError noMemory) {
+            // Now, or when its classes were first used, for which they stay broken.
+            return false;
+        }
     }
 
     private boolean joinUninterruptibly() {
