@@ -76,8 +76,9 @@ public final class NativeLibrary {
 
     /** JDK 24 and newer may be told to refuse every library (JEP 472). */
     private static UnsatisfiedLinkError forbidden(IllegalCallerException e) {
+        Module module = NativeLibrary.class.getModule();
         return failure("this JVM is told to refuse native code (" + e.getMessage()
-                + "); start it with --enable-native-access=ALL-UNNAMED", e);
+                + "); start it with --enable-native-access=" + (module.isNamed() ? module.getName() : "ALL-UNNAMED"), e);
     }
 
     private static void unpackAndLoad(Platform platform) {

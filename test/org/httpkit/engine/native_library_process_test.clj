@@ -89,7 +89,14 @@
       (is (= 1 exit))
       (is (string/includes? err "start it with --enable-native-access=ALL-UNNAMED"))
       (testing "is named as the one reason"
-        (is (not (string/includes? err "could be unpacked")))))))
+        (is (not (string/includes? err "could be unpacked"))))
+      (testing "to a module is told to grant it to that module"
+        (let [classes (io/file (io/resource "org/httpkit/engine/NativeLibrary.class") ".." ".." ".." "..")
+              jar (io/file (temporary/directory) "httpkit-rs.jar")]
+          (shell/sh (child/program "jar") "--create" "--file" (str jar) "-C" (.getCanonicalPath classes) "org/httpkit/engine")
+          (is (string/includes? (:err (run {} (list* java "--illegal-native-access=deny" "--enable-native-access=ALL-UNNAMED"
+                                                     "--module-path" (str jar) "--add-modules" "httpkit.rs" arguments)))
+                                "start it with --enable-native-access=httpkit.rs")))))))
 
 (deftest directories-that-cannot-be
   (doseq [[directory words] {"/proc/none" "there is no such directory, and it cannot be made" "/dev/null" "it is not a directory"}]
