@@ -102,7 +102,7 @@
         (is (true? (child/evaluate jvm '(served/stop))))))
     (testing "a server that stops"
       (doseq [[point expected] {"up-call" [true :closed], "stats" [exception :closed], "close" [exception :closed]
-                                "drain" [exception :open]}]
+                                "drain" [exception :closed]}]
         (let [port (child/evaluate jvm '(faulty/serve :pool))]
           (is (= expected (child/evaluate jvm (list 'faulty/stop-outcome port point))) point))))
     (testing "a server that starts"

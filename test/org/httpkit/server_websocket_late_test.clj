@@ -21,7 +21,7 @@
 
 (defn- call [socket method & arguments]
   (let [methods (mapcat #(.getDeclaredMethods ^Class %) [(class socket) (queue-class socket)])
-        ^Method found (first (filter #(= method (.getName ^Method %)) methods))]
+        ^Method found (first (filter #(= [method (count arguments)] [(.getName ^Method %) (.getParameterCount ^Method %)]) methods))]
     (.setAccessible found true)
     (.invoke found socket (to-array arguments))))
 

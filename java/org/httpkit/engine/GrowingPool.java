@@ -49,7 +49,7 @@ public final class GrowingPool extends ThreadPoolExecutor {
             queue(task, this);
         }
         if (ended.get() != before) {
-            executeWaiting();
+            executeWaitingSafely();
         }
     }
 

@@ -130,7 +130,7 @@ fn try_encode<'h, H: Headers<'h>>(
                     continue;
                 }
                 // A client of HTTP/1.0 that is not told takes the end of the connection for that of the answer.
-                has_connection = style.http11 || !keep_alive || has_token(value, b"keep-alive");
+                has_connection |= style.http11 || !keep_alive || has_token(value, b"keep-alive");
             }
             _ => {}
         }
