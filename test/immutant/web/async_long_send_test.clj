@@ -254,7 +254,19 @@
       (testing "a file"
         (let [file (temporary/file (apply str (repeat 300000 "x")))]
           (dotimes [_ 10]
-            (is (= :success (outcome-of file)))))))))
+            (is (= :success (outcome-of file))))))
+      (testing "a text that waited behind it counts as sent, too"
+        (let [go (promise)
+              outcome (promise)]
+          (exchange (fn [ch]
+                      (async/send! ch (map raw/await-value [go]))
+                      (async/send! ch "b" {:close? close?
+                                           :on-success (fn [] (deliver outcome :success))
+                                           :on-error (fn [e] (deliver outcome e))})
+                      (deliver go "a"))
+                    :method method
+                    :response {:status status})
+          (is (= :success (raw/await-value outcome))))))))
 
 (deftest messages-without-a-byte
   (let [empty-stream #(ByteArrayInputStream. (byte-array 0))

@@ -69,9 +69,11 @@
 
 ;;;; One send, in turn
 
-(defn- encode [charset message]
-  (if (and (string? message) (not (identical? charset StandardCharsets/UTF_8)))
-    (.getBytes ^String message ^Charset charset)
+(defn- encode
+  "Returns the message as it is sent after this head, which has ended the exchange if it is :bodiless."
+  [head message]
+  (if (and (string? message) (not (identical? head StandardCharsets/UTF_8)) (not= :bodiless head))
+    (.getBytes ^String message ^Charset head)
     message))
 
 (defn- deliver-first
@@ -94,6 +96,12 @@
       (if (map? head)
         (deliver-first ch message close? (merge head overrides) deliver)
         (deliver (.-exchange ch) (encode head message) close?)))))
+
+(defn- bodiless?
+  "Returns true if the answer has ended with its head, as one to HEAD does. Nothing of its body is wanted, so whatever was to be
+  sent is as good as sent."
+  [^Channel ch]
+  (= :bodiless (.get ^AtomicReference (.-head ch))))
 
 ;;;; What became of it
 
@@ -142,15 +150,17 @@
 (defn- send-listening
   "Sends in turn and has `outcome` called with nil, or the exception, when it is known. The exchange may know at once."
   [ch message close? overrides outcome]
-  (deliver-plain ch message close? overrides
-                 (fn [^AsyncChannel exchange data close?]
-                   (let [failed? (volatile! false)]
-                     (.sendThen exchange data (boolean close?)
-                                (fn [] (outcome nil))
-                                (fn [exception]
-                                  (vreset! failed? true)
-                                  (outcome exception)))
-                     (not @failed?)))))
+  (if (bodiless? ch)
+    (outcome nil)
+    (deliver-plain ch message close? overrides
+                   (fn [^AsyncChannel exchange data close?]
+                     (let [failed? (volatile! false)]
+                       (.sendThen exchange data (boolean close?)
+                                  (fn [] (outcome nil))
+                                  (fn [exception]
+                                    (vreset! failed? true)
+                                    (outcome exception)))
+                       (not @failed?))))))
 
 (defn- send-quietly [ch message close? overrides]
   (deliver-plain ch message close? overrides
@@ -195,12 +205,6 @@
                 (outbox/end-turn (.-outbox ch)))))))
 
 ;;;; Files, streams and sequences
-
-(defn- bodiless?
-  "Returns true if the answer has ended with its head, as one to HEAD does. Nothing of its body is wanted, so whatever was to be
-  sent is as good as sent."
-  [^Channel ch]
-  (= :bodiless (.get ^AtomicReference (.-head ch))))
 
 (defn- unsent?
   "Returns true if nobody knows the status and headers of the answer but this server."
