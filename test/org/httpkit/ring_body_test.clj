@@ -247,6 +247,16 @@
                 (finally (stop)))
               (is (= [["GET /x" "no"]] (map (juxt first (comp ex-message second)) @log))))))))))
 
+(deftest the-server's-own-texts
+  (with-ring-or-skip
+    (testing "are not written by the extension that has failed before"
+      (let [calls (atom 0)
+            seen (atom 0)]
+        (with-extension [String (fn [_ _ _] (swap! calls inc) (throw (Exception.)))]
+          (is (= #{[500 "Internal Server Error"]}
+                 (answers (fn [] (swap! seen inc) "plain") (juxt :status :body)))))
+        (is (= @seen @calls))))))
+
 (deftest declared-lengths
   (with-ring-or-skip
     (with-extension [Own write-own]

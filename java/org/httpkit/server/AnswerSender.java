@@ -85,8 +85,8 @@ final class AnswerSender {
 
     /**
      * Answers the exchange, which enters the state {@code claimed}, with the status and headers of {@code response}, null for none, and
-     * the body that came in it or by itself. An answer by {@code send!} without any header is declared to be HTML, as http-kit does.
-     * Whatever goes wrong, an InputStream body is closed.
+     * the body that came in it or by itself; the server's own texts come beside a response without one. An answer by {@code send!}
+     * without any header is declared to be HTML, as http-kit does. Whatever goes wrong, an InputStream body is closed.
      */
     int answer(AsyncChannel channel, Worker worker, int claimed, Map<?, ?> response, Object body) throws IOException {
         ResponseWriter writer = ResponseWriter.acquire();
@@ -128,7 +128,7 @@ final class AnswerSender {
             }
             return sendBlock(channel, worker, claimed, writer);
         }
-        if (bodyWriter != null && body != null && bodyWriter.implementedBy(body)) {
+        if (bodyWriter != null && body != null && bodyWriter.implementedBy(body) && !isOwnText(response)) {
             if (channel.isHead()) {
                 discard(body);
             }
@@ -160,6 +160,11 @@ final class AnswerSender {
             return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
         return sendBytes(channel, worker, claimed, writer, inMemory(body));
+    }
+
+    /** Returns true if the body that came with this response is not of it: no function of the application is to write it. */
+    private static boolean isOwnText(Map<?, ?> response) {
+        return response != null && response.get(Keywords.BODY) == null;
     }
 
     private int sendBytes(AsyncChannel channel, Worker worker, int claimed, ResponseWriter writer, ByteBuffer content) {
