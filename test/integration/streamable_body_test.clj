@@ -7,7 +7,7 @@
             [httpkit-rs.skip :refer [skip]])
   (:import (clojure.lang Compiler DynamicClassLoader)
            (java.io IOException OutputStream)
-           (java.util.concurrent CountDownLatch)))
+           (java.util.concurrent CountDownLatch LinkedBlockingQueue TimeUnit)))
 
 (def ^:private jar (io/file "/usr/share/java/ring-core.jar"))
 
@@ -92,6 +92,20 @@
           (let [text (raw/read-rest connection)]
             (is (string/starts-with? text "HTTP/1.1 200"))
             (is (not (string/ends-with? text "0\r\n\r\n")))))))))
+
+(deftest events
+  (with-ring-or-skip
+    (doseq [async? [false true]
+            [expected f] {"processed.201" (fn [_ ^OutputStream stream] (write stream "x") (.close stream))
+                          "500" (fn [_ stream] (write stream "x") (throw (Exception.)))}
+            :let [events (LinkedBlockingQueue.)
+                  response (fn [] {:status 201 :body (body f)})]]
+      (testing (str "one for each answer, by the status it had: " expected)
+        (raw/with-servers [port (fn ([_] (response)) ([_ respond _] (respond (response))))
+                           (assoc (raw/quiet) :ring-async? async? :event-logger #(.put events %))]
+          (raw/fetch port "GET" "/")
+          (is (= (str "httpkit.server.status." expected) (.poll events raw/patience-millis TimeUnit/MILLISECONDS))))
+        (is (empty? events))))))
 
 (deftest slow-clients
   (with-ring-or-skip

@@ -30,6 +30,8 @@ import org.httpkit.engine.Worker;
 final class AnswerSender {
     /** Returned when the exchange had been answered already; nothing was sent. */
     static final int IGNORED = -1;
+    /** Returned when the body writes itself, which may yet fail: {@link RingApplication#write} logs the event of the response. */
+    static final int BEGUN = -2;
 
     private static final ByteBuffer EMPTY = ByteBuffer.allocate(0);
 
@@ -132,12 +134,12 @@ final class AnswerSender {
             if (channel.isHead()) {
                 discard(body);
             }
-            return sendWritten(channel, worker != null, claimed, writer, written(body, response));
+            return sendWritten(channel, worker != null, claimed, writer, status, written(body, response));
         }
         if (ringSpec) {
             if (body instanceof ISeq) {
                 // Never here: the frames below hold the beginning of the sequence.
-                return sendWritten(channel, true, claimed, writer, new ElementWriter((ISeq) body, writer.charset()));
+                return sendWritten(channel, true, claimed, writer, status, new ElementWriter((ISeq) body, writer.charset()));
             }
             if (body instanceof String && writer.charset() != UTF_8) {
                 return sendBytes(channel, worker, claimed, writer, ByteBuffer.wrap(((String) body).getBytes(writer.charset())));
@@ -157,7 +159,7 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && !isInMemory(body) && bodyWriter.accepts(body)) {
-            return sendWritten(channel, worker != null, claimed, writer, written(body, response));
+            return sendWritten(channel, worker != null, claimed, writer, status, written(body, response));
         }
         return sendBytes(channel, worker, claimed, writer, inMemory(body));
     }
@@ -247,7 +249,8 @@ final class AnswerSender {
     }
 
     /** A body that writes itself may wait for the client, so it does that {@code elsewhere} and not on an engine thread. */
-    private int sendWritten(AsyncChannel channel, boolean elsewhere, int claimed, ResponseWriter writer, SelfWriting body) {
+    private int sendWritten(
+        AsyncChannel channel, boolean elsewhere, int claimed, ResponseWriter writer, int status, SelfWriting body) {
         if (channel.isHead()) {
             return sendUncounted(channel, null, claimed, writer);
         }
@@ -262,7 +265,7 @@ final class AnswerSender {
         ServerTask writing;
         try {
             stream = new BodyOutputStream(application, channel, head, writer.handlerLength());
-            writing = ServerTask.of(() -> application.write(body, stream, channel, claimed));
+            writing = ServerTask.of(() -> application.write(body, stream, channel, claimed, status));
             application.register(channel, stream);
         } catch (Throwable failure) {
             channel.unclaim(claimed);
@@ -273,7 +276,7 @@ final class AnswerSender {
         } else {
             writing.run();
         }
-        return 0;
+        return BEGUN;
     }
 
     /** Answers HEAD where the body would have to be read or written to be counted: with the length the handler declared, or without. */

@@ -168,6 +168,9 @@ final class Responder {
             }
             return 0;
         }
+        if (sent == AnswerSender.BEGUN) {
+            return 0;
+        }
         if (event != null) {
             telemetry.event(event);
         }

@@ -278,7 +278,7 @@ public final class RingApplication extends Application {
     }
 
     /** Has a body write itself. One that fails before anything was sent is answered like a handler that throws. */
-    void write(SelfWriting body, BodyOutputStream stream, AsyncChannel channel, int claimed) {
+    void write(SelfWriting body, BodyOutputStream stream, AsyncChannel channel, int claimed, int status) {
         try {
             body.writeTo(stream);
             // SPEC, "StreamableResponseBody": for a synchronous handler the response is complete when this method ends.
@@ -289,17 +289,20 @@ public final class RingApplication extends Application {
             if (stream.abandon()) {
                 channel.unclaim(claimed);
                 responder.fail(channel, failure, null);
-            } else {
-                try {
-                    // Logged before the client sees the cut.
-                    if (!stream.isLost()) {
-                        telemetry.error(channel.requestLine(), failure);
-                    }
-                } finally {
-                    // Also without the memory to log that there is none.
-                    stream.cut();
-                }
+                return;
             }
+            try {
+                // Logged before the client sees the cut.
+                if (!stream.isLost()) {
+                    telemetry.error(channel.requestLine(), failure);
+                }
+            } finally {
+                // Also without the memory to log that there is none.
+                stream.cut();
+            }
+        }
+        if (claimed == AsyncChannel.ANSWERED) {
+            telemetry.processed(status);
         }
     }
 
