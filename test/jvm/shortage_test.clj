@@ -87,8 +87,8 @@
                       (is (= {"fine" 2000} (frequencies (map #(:body (raw/read-response %)) connections))))
                       (run! raw/disconnect connections)
                       millis))]
-        ;; A pause of the machine is as long as a retry: the quickest of a few rounds.
-        (is (some #(< (long %) (long retry-millis)) (repeatedly 3 burst)))))))
+        ;; On a busy machine the clients may fill the backlog before the server has its turn: the quickest of some rounds.
+        (is (some #(< (long %) (long retry-millis)) (repeatedly 20 burst)))))))
 
 (deftest a-backlog-that-fills-while-the-process-is-stopped
   (with-open [jvm (child/start)]
