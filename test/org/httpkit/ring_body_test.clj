@@ -282,6 +282,8 @@
                       (raw/write connection (raw/request "GET" "/"))
                       (is (= sent (second (string/split (raw/read-rest connection) #"\r\n\r\n")))))
                     (finally (stop)))
+                  ;; A stream that its body closes is cut before the body hears why.
+                  (is (raw/await-true #(seq @log)))
                   (is (= [message] (map (comp ex-message second) @log))))))))
         (testing "of a sequence"
           (running/with-server [server (handler "4" #(list "ab" "cd")) {}]

@@ -134,12 +134,12 @@ final class AnswerSender {
             if (channel.isHead()) {
                 discard(body);
             }
-            return sendWritten(channel, worker != null, claimed, writer, status, written(body, response));
+            return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
         if (ringSpec) {
             if (body instanceof ISeq) {
                 // Never here: the frames below hold the beginning of the sequence.
-                return sendWritten(channel, true, claimed, writer, status, new ElementWriter((ISeq) body, writer.charset()));
+                return sendWritten(channel, true, claimed, writer, new ElementWriter((ISeq) body, writer.charset()));
             }
             if (body instanceof String && writer.charset() != UTF_8) {
                 return sendBytes(channel, worker, claimed, writer, ByteBuffer.wrap(((String) body).getBytes(writer.charset())));
@@ -159,7 +159,7 @@ final class AnswerSender {
             return sendBlock(channel, worker, claimed, writer);
         }
         if (bodyWriter != null && !isInMemory(body) && bodyWriter.accepts(body)) {
-            return sendWritten(channel, worker != null, claimed, writer, status, written(body, response));
+            return sendWritten(channel, worker != null, claimed, writer, written(body, response));
         }
         return sendBytes(channel, worker, claimed, writer, inMemory(body));
     }
@@ -249,14 +249,14 @@ final class AnswerSender {
     }
 
     /** A body that writes itself may wait for the client, so it does that {@code elsewhere} and not on an engine thread. */
-    private int sendWritten(
-        AsyncChannel channel, boolean elsewhere, int claimed, ResponseWriter writer, int status, SelfWriting body) {
+    private int sendWritten(AsyncChannel channel, boolean elsewhere, int claimed, ResponseWriter writer, SelfWriting body) {
         if (channel.isHead()) {
             return sendUncounted(channel, null, claimed, writer);
         }
         if (writer.handlerLength() != ResponseWriter.NO_LENGTH) {
             writer.declare(writer.handlerLength());
         }
+        int status = writer.status();
         byte[] head = Arrays.copyOf(finished(writer), writer.length());
         if (!channel.claim(claimed)) {
             return IGNORED;
