@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::transport::{Presence, Transport};
-use super::{Connection, State};
+use super::{Connection, State, kept_out};
 use crate::application::{CloseCause, SocketEndKind};
 use crate::clock::now_millis;
 use crate::config::Timeouts;
@@ -243,6 +243,7 @@ impl Connection {
 
 /// Looks at every connection of the process.
 pub(crate) fn sweep() {
+    kept_out::let_in();
     let now = now_millis();
     for connection in registry::collect(|connection| connection.deadline.load(Ordering::Relaxed) <= now || connection.owes_stop())
     {

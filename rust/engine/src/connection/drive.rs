@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use parking_lot::MutexGuard;
 use tokio::io::ReadBuf;
 
+use super::kept_out::KeptOut;
 use super::outbox::Flushed;
 use super::transport::Transport;
 use super::{Connection, State};
@@ -28,22 +29,23 @@ pub(crate) struct Drive {
     connection: Arc<Connection>,
     /// `State::driver` when this was made; once they differ this has nothing more to do.
     number: u32,
+    kept_out: KeptOut,
 }
 
 impl Drive {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
         let number = connection.state.lock().driver;
-        Self { connection, number }
+        Self { connection, number, kept_out: KeptOut::default() }
     }
 }
 
 impl Future for Drive {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let connection = &self.connection;
-        let mut state = connection.state.lock();
-        if state.driver != self.number {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Self { connection, number, kept_out } = &mut *self;
+        let Some(mut state) = kept_out.lock(connection, context.waker()) else { return Poll::Pending };
+        if state.driver != *number {
             return Poll::Ready(());
         }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
@@ -51,7 +53,7 @@ impl Future for Drive {
         }
         state.handover.begin();
         let result = connection.drive(&mut state, context);
-        if state.driver == self.number {
+        if state.driver == *number {
             state.handover.end();
             if result.is_ready() {
                 state.waker = None;

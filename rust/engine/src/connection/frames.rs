@@ -98,7 +98,7 @@ impl Connection {
         let message =
             Message { kind: MessageKind::Broken, payload: b"", in_place: false, route, number: Self::next_message(state) };
         let exchange = Exchange { connection: self, number: state.exchange };
-        let flow = MutexGuard::unlocked(state, || self.server.application.message(&exchange, &message));
+        let flow = self.unlocked(state, || self.server.application.message(&exchange, &message));
         state.hold(flow);
         state.flags.unread_input = !self.fail_session(state);
     }
@@ -117,7 +117,7 @@ impl Connection {
         let message = Message { kind, payload, in_place, route, number: Self::next_message(state) };
         let driver = state.driver;
         state.flags.input_held_by = more.then_some(driver);
-        let flow = MutexGuard::unlocked(state, || self.run_message(&exchange, &message));
+        let flow = self.unlocked(state, || self.run_message(&exchange, &message));
         state.hold(flow);
         if state.driver == driver {
             state.flags.input_held_by = None;

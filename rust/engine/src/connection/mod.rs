@@ -10,6 +10,7 @@ mod deadline;
 mod drive;
 mod frames;
 mod handover;
+mod kept_out;
 mod liveness;
 mod news;
 mod outbox;
@@ -30,6 +31,7 @@ use self::deadline::Waiting;
 pub(crate) use self::deadline::sweep;
 pub(crate) use self::drive::Drive;
 pub(crate) use self::handover::Handover;
+use self::kept_out::MOMENT;
 use self::outbox::{Flushed, LOW_WATER, Outbox};
 use self::session::Session;
 pub(crate) use self::stop::Stop;
@@ -209,7 +211,8 @@ impl Connection {
     /// over: its output must go on, and its end be noticed, while the call holds the task that had it.
     pub(crate) fn overdue(self: &Arc<Self>, rescued: bool) -> Option<Drive> {
         self.server.stats.add(Counter::Rescued, u64::from(rescued));
-        let mut state = self.state.lock();
+        // Whoever has it for longer writes a file, and has the output go on.
+        let mut state = self.state.try_lock_for(MOMENT)?;
         // Driven, and the lock is free: the task is inside the application.
         let taken_over = state.transport.is_some() && state.handover.is_driven();
         if taken_over {

@@ -163,7 +163,7 @@ impl Connection {
         let exchange = Exchange { connection: self, number: state.exchange };
         let driver = state.driver;
         state.flags.input_held_by = more.then_some(driver);
-        let end = MutexGuard::unlocked(state, || self.run(&exchange, &request));
+        let end = self.unlocked(state, || self.run(&exchange, &request));
         if state.driver != driver {
             return None;
         }

@@ -205,7 +205,7 @@ impl Connection {
             let (id, messages) = (ExchangeId { connection: self.id, exchange: state.exchange }, state.messages);
             let notices = Notices { socket_end: Some(Box::new(end)), ..Notices::default() };
             self.keep_for_news();
-            MutexGuard::unlocked(state, || self.tell(id, messages, notices));
+            self.unlocked(state, || self.tell(id, messages, notices));
         }
         // Another thread may have ended the connection meanwhile.
         if let Some(reply) = closed.reply.filter(|_| state.transport.is_some()) {

@@ -40,9 +40,14 @@ struct Answer {
 impl Answer {
     /// `behind`: what the client sends with its request.
     fn begin(fixture: &Fixture, behind: &[u8]) -> Self {
+        Self::to(fixture, "/hold", 1, behind)
+    }
+
+    /// `count`: which of the requests that are held this is, from 1.
+    fn to(fixture: &Fixture, path: &str, count: usize, behind: &[u8]) -> Self {
         let mut client = fixture.connect();
-        client.send([b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n", behind].concat());
-        let id = fixture.app.held(1);
+        client.send([format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes(), behind].concat());
+        let id = fixture.app.held(count);
         let ((begun, has_begun), (release, go_on)) = (channel(), channel());
         let writer = std::thread::spawn(move || {
             let source = Box::new(Stuck { begun, go_on, left: 1 });
@@ -73,6 +78,47 @@ fn it_holds_up_no_deadline_of_others() {
     assert_eq!(idle.frame().0, 0x88, "closed for its silence");
     assert_eq!(fixture.get("/a").status, 200);
     assert_eq!(answer.end().response().text(), "s");
+}
+
+/// One for each reactor.
+fn reactors() -> usize {
+    std::thread::available_parallelism().unwrap().get()
+}
+
+/// Others are served while these wait, and these afterwards.
+fn hold_up_nobody(fixture: &Fixture, answers: Vec<Answer>) {
+    for _ in 0..2 * reactors() {
+        assert_eq!(fixture.get("/a").status, 200);
+    }
+    for answer in answers {
+        let mut client = answer.end();
+        assert_eq!(client.response().text(), "s");
+        client.send("GET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn what_its_client_sends_holds_up_nobody() {
+    let fixture = Fixture::new();
+    let mut answers: Vec<_> = (1..=reactors()).map(|count| Answer::to(&fixture, "/hold", count, b"")).collect();
+    for answer in &mut answers {
+        answer.client.send("\r\n");
+    }
+    hold_up_nobody(&fixture, answers);
+}
+
+#[test]
+fn nor_does_a_handler_that_returns_after_another_thread_began_its_answer() {
+    let fixture = Fixture::new();
+    let answers = (1..=reactors())
+        .map(|count| {
+            let answer = Answer::to(&fixture, &format!("/hold-block/{count}"), count, b"");
+            fixture.app.release(count as u64);
+            answer
+        })
+        .collect();
+    hold_up_nobody(&fixture, answers);
 }
 
 #[test]

@@ -184,6 +184,12 @@ impl Application for App {
                 assert_ne!(mode, "/block-panic", "a fault of the application");
                 exchange.respond(head(200), uri.as_bytes())
             }
+            // Keeps its thread likewise, and leaves the answer to the test, as /hold.
+            "/hold-block" => {
+                self.note(|log| log.held.push(exchange.id()));
+                self.wait("a release", |log| log.released.contains(&number));
+                return;
+            }
             // Gives a file of 1 MiB, and then keeps its thread likewise.
             "/file-block" => {
                 let answered = exchange.respond_file(head(200), file_of(1 << 20), 1 << 20);
