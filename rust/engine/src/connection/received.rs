@@ -19,7 +19,14 @@ impl State {
             + self.session.as_deref().map_or(0, |session| session.protocol.held())
     }
 
-    /// By how much that has changed since this was last asked.
+    /// Bytes that have come of it: a buffer has room for up to twice as many.
+    fn collected(&self) -> usize {
+        self.http.collected()
+            + self.streamed.as_deref().map_or(0, Streamed::held)
+            + self.session.as_deref().map_or(0, |session| session.protocol.collected())
+    }
+
+    /// By how much [`State::received`] has changed since this was last asked.
     pub(super) fn received_change(&mut self) -> i64 {
         let held = self.received();
         let before = std::mem::replace(&mut self.received, u32::try_from(held).unwrap_or(u32::MAX));
@@ -28,10 +35,13 @@ impl State {
 }
 
 impl Connection {
-    /// Refuses the body or message of a client that holds more than the window while all together hold too much.
+    /// Refuses the body or message of a client that is longer than the window while all together hold too much.
     pub(super) fn bound_received(&self, state: &mut State) {
         let (held, most) = (state.received(), self.server.config.max_received_total);
-        if most == 0 || held <= WINDOW || self.server.received() + held.saturating_sub(state.received as usize) as u64 <= most {
+        if most == 0
+            || state.collected() <= WINDOW
+            || self.server.received() + held.saturating_sub(state.received as usize) as u64 <= most
+        {
             return;
         }
         if state.session.is_some() {

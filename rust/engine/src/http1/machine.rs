@@ -251,6 +251,14 @@ impl Http1 {
         }
     }
 
+    /// Bytes of a body that is not complete.
+    pub(crate) fn collected(&self) -> usize {
+        match &self.phase {
+            Phase::Body(incoming) => incoming.collected.body.len(),
+            Phase::Head | Phase::Exchange { .. } | Phase::Upgraded | Phase::Closed => 0,
+        }
+    }
+
     /// True while a request waits for its answer, or for the rest of it.
     #[must_use]
     pub fn is_in_exchange(&self) -> bool {

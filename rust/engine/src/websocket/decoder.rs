@@ -112,6 +112,11 @@ impl Decoder {
         self.collected.as_ref().map_or(0, |collected| collected.message.capacity() + collected.control.capacity())
     }
 
+    /// Bytes of a message that is not complete.
+    pub(super) fn collected(&self) -> usize {
+        self.collected.as_ref().map_or(0, |collected| collected.message.len())
+    }
+
     /// True while a frame or a message is not complete.
     pub(super) fn is_mid_message(&self) -> bool {
         self.kind.is_some() || !matches!(self.phase, Phase::Head { length: 0, .. })

@@ -110,4 +110,9 @@ impl WebSocket {
     pub fn held(&self) -> usize {
         self.decoder.held()
     }
+
+    /// Bytes of a message that is not complete.
+    pub(crate) fn collected(&self) -> usize {
+        self.decoder.collected()
+    }
 }

@@ -49,7 +49,11 @@ fn bodies_above_the_limit_together_are_refused() {
             assert_eq!(refused.ending(), Ending::Closed);
             // A small one has its place, and those that were taken go on.
             let mut small = fixture.connect();
-            fixture.deliver(&mut small, &unfinished_body(framing, 200_000));
+            let body = unfinished_body(framing, 200_000);
+            // In pieces after which a buffer that doubles has room for 300,000.
+            for piece in [&body[..40_000], &body[40_000..90_000], &body[90_000..150_000], &body[150_000..]] {
+                fixture.deliver(&mut small, piece);
+            }
             small.send(rest);
             assert_eq!(small.response().body.len(), 200_000);
             for client in &mut clients {
