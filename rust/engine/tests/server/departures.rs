@@ -8,9 +8,10 @@ use crate::support::application::head;
 use crate::support::client::{Client, Ending, frame};
 use crate::support::{Fixture, eventually, timeouts};
 
-/// More than is read behind a request in progress, and less than the sockets hold.
-const SURPLUS: usize = 150_000;
+/// Behind a request in progress so much is read, and at most one read of 128 KiB beyond it.
 const READ_AHEAD: u64 = 64 * 1024;
+/// More than that, and less than the sockets hold.
+const SURPLUS: usize = 200_000;
 
 /// As a client does that is killed, or has unread data: with a RST.
 fn reset(client: Client) {

@@ -8,8 +8,8 @@ use crate::support::{Fixture, eventually, timeouts};
 
 /// Bodies beyond it are streamed.
 const ABOVE: usize = 1000;
-/// What the engine holds of a body, a read of the socket included.
-const HELD: usize = (256 + 64) * 1024;
+/// What the engine holds of a body: a window, and the read of the socket that fills it.
+const HELD: usize = (256 + 128) * 1024;
 
 fn streaming() -> Fixture {
     Fixture::with(|config| {
