@@ -19,11 +19,9 @@ impl State {
             + self.session.as_deref().map_or(0, |session| session.protocol.held())
     }
 
-    /// Bytes that have come of it: a buffer has room for up to twice as many.
+    /// Bytes that have come of the body or message that is collected: its buffer has room for up to twice as many.
     fn collected(&self) -> usize {
-        self.http.collected()
-            + self.streamed.as_deref().map_or(0, Streamed::held)
-            + self.session.as_deref().map_or(0, |session| session.protocol.collected())
+        self.session.as_deref().map_or_else(|| self.http.collected(), |session| session.protocol.collected())
     }
 
     /// By how much [`State::received`] has changed since this was last asked.
