@@ -274,7 +274,7 @@ final class AnswerSender {
         if (elsewhere) {
             application.execute(writing);
         } else {
-            writing.run();
+            writing.perform();
         }
         return BEGUN;
     }

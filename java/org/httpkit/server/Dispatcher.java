@@ -73,12 +73,12 @@ public final class Dispatcher {
      * RejectedExecutionException when the pool, or the bound, takes no more.
      */
     void submit(ServerTask handlers) throws RejectedExecutionException {
-        execute(running == null ? handlers : ServerTask.of(() -> runBounded(handlers)));
+        execute(running == null ? handlers : ServerTask.of(() -> runBounded(handlers::perform)));
     }
 
     /** Submits a handler whose time says nothing about its route. Throws RejectedExecutionException likewise. */
     void submitUntimed(Runnable handler) throws RejectedExecutionException {
-        execute(running == null ? handler : () -> runBounded(handler));
+        execute(PoolTask.of(() -> runBounded(handler)));
     }
 
     /** Returns the time at which a handler begins, where that matters. */
@@ -98,15 +98,18 @@ public final class Dispatcher {
      * or the bound, takes no more.
      */
     void submit(int route, LongSupplier handler) throws RejectedExecutionException {
-        execute(mode == Configuration.DISPATCH_POOL ? handler::getAsLong : () -> run(route, handler));
+        execute(PoolTask.of(() -> run(route, handler)));
     }
 
-    private void execute(Runnable task) {
+    private void execute(PoolTask task) {
         admit();
+        task.ask();
         try {
             executor.execute(task);
         } catch (Throwable failure) {
-            throw dismissed(failure);
+            if (task.withdraw()) {
+                throw dismissed(failure);
+            }
         }
     }
 

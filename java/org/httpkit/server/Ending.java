@@ -21,7 +21,6 @@ final class Ending extends ServerTask {
     final Message place;
     private IFn onClose;
     private IFn onCloseRing;
-    private boolean begun;
 
     /** On-close callbacks will get {@code closeStatus}, Ring listeners {@code code} and {@code reason}. */
     Ending(RingApplication application, WebSocket socket, int closeStatus, int code, String reason, ProtocolException violation) {
@@ -51,13 +50,6 @@ final class Ending extends ServerTask {
         closeRing.invoke(code, reason);
     }
 
-    /** Calls the callbacks, and throws what they throw. */
-    void call() {
-        if (begin()) {
-            callTaken();
-        }
-    }
-
     /** Has the callbacks called where they hold nobody up; a stop waits for them. */
     void owe() {
         application.oweClose();
@@ -70,15 +62,12 @@ final class Ending extends ServerTask {
 
     /** Calls the callbacks that are owed; what they throw is reported. */
     @Override
-    public void run() {
-        if (!begin()) {
-            return;
-        }
+    void perform() {
         try {
             if (violation != null) {
                 socket.violated(violation);
             }
-            callTaken();
+            call();
         } catch (Throwable failure) {
             application.reportCloseError(failure);
         } finally {
@@ -86,7 +75,8 @@ final class Ending extends ServerTask {
         }
     }
 
-    private void callTaken() {
+    /** Calls the callbacks, and throws what they throw. */
+    void call() {
         try {
             if (onClose != null) {
                 tell(onClose);
@@ -96,12 +86,5 @@ final class Ending extends ServerTask {
                 tellRing(onCloseRing);
             }
         }
-    }
-
-    /** A pool that fails may have taken its task all the same, and another runs it too. */
-    private synchronized boolean begin() {
-        boolean first = !begun;
-        begun = true;
-        return first;
     }
 }

@@ -288,12 +288,12 @@ abstract class MessageQueue extends ServerTask {
 
     /** Delivers what waits, on the pool. */
     @Override
-    public final void run() {
+    final void perform() {
         Dispatcher dispatcher = application().dispatcher();
         int delivered = 0;
         for (Message message = next(null); message != null; message = next(message)) {
             if (message.opcode == Message.TASK) {
-                ((ServerTask) message.payload).run();
+                ((ServerTask) message.payload).perform();
             } else {
                 long begun = dispatcher.begin();
                 deliver(message.opcode, message.payload, message.length);

@@ -29,11 +29,14 @@ final class Overflow {
 
     /** Runs the task, as soon as there are a thread and memory. */
     void execute(ServerTask task) {
+        task.ask();
         try {
             threads.execute(task);
         } catch (OutOfMemoryError noThread) {
             // "unable to create native thread", or of the heap.
-            add(task);
+            if (task.withdraw()) {
+                add(task);
+            }
         }
     }
 
@@ -59,13 +62,16 @@ final class Overflow {
     /** Returns false if there is no thread for the first task still. */
     private boolean startFirst() {
         ServerTask task = take();
+        task.ask();
         try {
             threads.execute(task);
-            return true;
         } catch (Throwable noThread) {
-            putBack(task);
-            return false;
+            if (task.withdraw()) {
+                putBack(task);
+                return false;
+            }
         }
+        return true;
     }
 
     private synchronized boolean hasTask() {

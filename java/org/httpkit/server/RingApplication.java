@@ -176,11 +176,14 @@ public final class RingApplication extends Application {
         ClassLoader before = thread.getContextClassLoader();
         // A thread that the pool starts for the task inherits the loader, and keeps it for every handler it will run.
         thread.setContextClassLoader(classLoader());
+        task.ask();
         try {
             executor.execute(task);
         } catch (Throwable rejection) {
             // Also an OutOfMemoryError: "unable to create native thread".
-            overflow.execute(task);
+            if (task.withdraw()) {
+                overflow.execute(task);
+            }
         } finally {
             thread.setContextClassLoader(before);
         }

@@ -25,7 +25,7 @@ final class SendReport extends ServerTask implements Consumer<Boolean> {
     }
 
     @Override
-    public void run() {
+    void perform() {
         try {
             report(open, accepted, failed);
         } catch (Throwable failure) {

@@ -1,14 +1,14 @@
 package org.httpkit.server;
 
 /** A task of the server's own, no request: it runs even if the pool is shut down while it waits there. */
-abstract class ServerTask implements Runnable {
+abstract class ServerTask extends PoolTask {
     /** The one behind it, where {@link Overflow} keeps those that it has no memory for. */
     ServerTask next;
 
     static ServerTask of(Runnable task) {
         return new ServerTask() {
             @Override
-            public void run() {
+            void perform() {
                 task.run();
             }
         };

@@ -70,7 +70,7 @@ final class StreamPump extends ServerTask implements ExchangeListener {
     }
 
     @Override
-    public void run() {
+    void perform() {
         byte[] piece;
         try {
             piece = Scratch.take();
