@@ -2,6 +2,7 @@
   "Messages whose thread lost its core on the way to the queue: the engine takes that for a slow callback and goes on, so that
   later messages, and the end, may be there first. That happens once in a million; here the engine's calls are made by hand."
   (:require [clojure.test :refer [deftest is testing]]
+            [httpkit-rs.hidden :as hidden]
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
@@ -85,6 +86,20 @@
           (is (= Application/HOLD (message socket 1 Application/MESSAGE_TEXT large)))
           (is (= Application/GO_ON (text socket 0)))
           (is (= ["0" large] (repeatedly 2 #(ws/next-event events)))))))))
+
+(deftest what-nobody-wants-before-a-late-message
+  (testing "is dropped with it: no thread of the pool may be free to find that out"
+    (let [channels (ws/events)]
+      (raw/with-server [port #(server/as-channel % {:on-open (fn [ch] (ws/note channels ch))}) {:dispatch :pool}]
+        (ws/with-socket [_ port]
+          (let [ch (ws/next-event channels)
+                socket (web-socket ch)]
+            (is (raw/await-true #(not (hidden/value socket "gated"))))
+            (is (= Application/HOLD (message socket 1 Application/MESSAGE_TEXT (apply str (repeat 1048576 "x")))))
+            (text socket 2)
+            (locking socket
+              (is (= Application/GO_ON (text socket 0)))
+              (is (= [nil nil false 0 false] (map #(hidden/value socket %) ["first" "early" "busy" "pending" "held"]))))))))))
 
 (deftest a-violation-before-a-late-message
   (with-listener UpgradeOptions/DEFAULT

@@ -87,6 +87,8 @@ abstract class MessageQueue extends ServerTask {
         Dispatcher dispatcher = application().dispatcher();
         int answer = Application.GO_ON;
         boolean inPlace;
+        boolean submits = false;
+        boolean resumes = false;
         synchronized (this) {
             boolean idle = number == nextNumber && !busy && !gated;
             if (idle && early == null && (opcode == Application.MESSAGE_BROKEN || callback(opcode) == null)) {
@@ -96,18 +98,21 @@ abstract class MessageQueue extends ServerTask {
             inPlace = idle && early == null && (kind & Application.MESSAGE_IN_PLACE) != 0 && dispatcher.tryEnter();
             if (inPlace) {
                 advance();
+                busy = true;
             } else {
                 answer = enqueue(opcode, number, route, payload, length);
-                if (first == null || busy || gated) {
-                    return answer;
-                }
+                submits = first != null && !busy && !gated;
+                busy |= submits;
+                resumes = endHold();
             }
-            busy = true;
         }
         if (inPlace) {
             runInPlace(dispatcher, worker, opcode, payload, length);
-        } else {
+        } else if (submits) {
             submit();
+        }
+        if (resumes) {
+            Native.resume(channel.connection(), channel.exchange());
         }
         return answer;
     }
@@ -135,7 +140,7 @@ abstract class MessageQueue extends ServerTask {
         pending += message.cost();
         if (number == nextNumber) {
             advance();
-            append(message);
+            take(message);
             takeEarly();
         } else {
             insertEarly(message);
@@ -174,7 +179,6 @@ abstract class MessageQueue extends ServerTask {
         }
     }
 
-    /** Drops what waits for a callback that is not set: here, as every thread of the pool may run such a handler. */
     private void openGate() {
         gated = false;
         Message waiting = first;
@@ -184,11 +188,7 @@ abstract class MessageQueue extends ServerTask {
             Message message = waiting;
             waiting = message.next;
             message.next = null;
-            if (message.opcode == Message.TASK || callback(message.opcode) != null) {
-                append(message);
-            } else {
-                pending -= message.cost();
-            }
+            take(message);
         }
     }
 
@@ -249,7 +249,16 @@ abstract class MessageQueue extends ServerTask {
             if (message.number != endsAt) {
                 advance();
             }
+            take(message);
+        }
+    }
+
+    /** Drops a message that nobody wants: every thread of the pool may run a handler. A callback that runs may yet say who does. */
+    private void take(Message message) {
+        if (busy || gated || message.opcode == Message.TASK || callback(message.opcode) != null) {
             append(message);
+        } else {
+            pending -= message.cost();
         }
     }
 
