@@ -1,6 +1,7 @@
 (ns httpkit-rs.barred
   "Threads that cannot be started while an atom says so: what a JVM meets on a machine that has no more to give."
-  (:import (java.lang.reflect Constructor Method)
+  (:require [httpkit-rs.hidden :as hidden])
+  (:import (java.lang.reflect Constructor)
            (java.util.concurrent ThreadFactory)))
 
 (set! *warn-on-reflection* true)
@@ -20,11 +21,6 @@
 (def ^:private overflow-class
   (delay (Class/forName "org.httpkit.server.Overflow")))
 
-(defn- call [overflow method & arguments]
-  (let [^Method found (first (filter #(= method (.getName ^Method %)) (.getDeclaredMethods ^Class @overflow-class)))]
-    (.setAccessible found true)
-    (.invoke found overflow (to-array arguments))))
-
 (defn overflow
   "Returns an `Overflow` with threads of the factory."
   [barred?]
@@ -38,12 +34,12 @@
     (.invoke of nil (object-array [f]))))
 
 (defn execute [overflow f]
-  (call overflow "execute" (task f)))
+  (hidden/call overflow "execute" (task f)))
 
 (defn serve
   "Has a thread do what `server-loop` does; returns a future of its end."
   [overflow]
-  (future (call overflow "serve")))
+  (future (hidden/call overflow "serve")))
 
 (defn stop [overflow]
-  (call overflow "stop"))
+  (hidden/call overflow "stop"))

@@ -1,12 +1,16 @@
 (ns httpkit-rs.hidden
-  "Fields that only a test looks at. It puts a part there that fails, for failures that cannot be had otherwise when they are wanted."
-  (:import (java.lang.reflect Field)))
+  "Fields that only a test looks at, and methods that only it calls. It puts a part there that fails, or calls in an unlikely order, for
+  failures that cannot be had otherwise when they are wanted."
+  (:import (java.lang.reflect Field Method)))
 
 (set! *warn-on-reflection* true)
 
+(defn- classes [object]
+  (take-while some? (iterate #(.getSuperclass ^Class %) (class object))))
+
 (defn- field ^Field [object name]
   (let [declared (fn [^Class of] (first (filter #(= name (.getName ^Field %)) (.getDeclaredFields of))))]
-    (doto ^Field (some declared (take-while some? (iterate #(.getSuperclass ^Class %) (class object))))
+    (doto ^Field (some declared (classes object))
       (.setAccessible true))))
 
 (defn value
@@ -18,3 +22,11 @@
   "Puts the value into the field of the object."
   [object name value]
   (.set (field object name) object value))
+
+(defn call
+  "Calls the object's method of that name that takes so many arguments."
+  [object name & arguments]
+  (let [methods (mapcat #(.getDeclaredMethods ^Class %) (classes object))
+        wanted? #(= [name (count arguments)] [(.getName ^Method %) (.getParameterCount ^Method %)])]
+    (.invoke (doto ^Method (first (filter wanted? methods)) (.setAccessible true))
+             object (to-array arguments))))

@@ -2,6 +2,7 @@
   "Channels of plain HTTP exchanges: answers given later or in pieces."
   (:require [clojure.string :as string]
             [clojure.test :refer [are deftest is testing]]
+            [httpkit-rs.hidden :as hidden]
             [httpkit-rs.raw :as raw]
             [org.httpkit.server :as server])
   (:import (java.io ByteArrayInputStream)
@@ -181,6 +182,22 @@
           (.setSoLinger ^java.net.Socket (:socket connection) true 0))
         (.countDown gone)
         (is (= :client-close (raw/await-value closed))))))
+  (testing "while an answer is refused"
+    (let [channel (promise)
+          closed (promise)]
+      (raw/with-server [port #(server/as-channel % {:on-open (fn [ch] (deliver channel ch))
+                                                    :on-close (fn [_ status] (deliver closed status))}) {}]
+        (let [connection (raw/connect port)
+              _ (raw/write connection (raw/request "GET" "/"))
+              ch (raw/await-value channel)
+              answered (int (hidden/value ch "CLOSED"))
+              unheard #(count (hidden/value ch "application" "listeners"))]
+          (is (raw/await-true #(= 1 (unheard))))
+          (is (hidden/call ch "claim" answered))
+          (raw/disconnect connection)
+          (is (raw/await-true #(zero? (long (unheard)))))
+          (hidden/call ch "unclaim" answered)
+          (is (= :client-close (raw/await-value closed)))))))
   (testing "a callback that throws is logged"
     (let [logged (promise)]
       (raw/with-server [port (fn [request] (server/as-channel request {:on-open #(server/send! % "x" false)

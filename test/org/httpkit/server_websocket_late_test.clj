@@ -6,30 +6,18 @@
             [httpkit-rs.raw :as raw]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
-  (:import (java.lang.reflect Field Method)
-           (org.httpkit.engine Application)
+  (:import (org.httpkit.engine Application)
            (org.httpkit.server AsyncChannel UpgradeOptions)))
 
 (defn- web-socket
   "Returns what the engine's calls for the channel go to."
   [ch]
-  (.get ^Field (doto (.getDeclaredField AsyncChannel "webSocket") (.setAccessible true)) ch))
-
-(defn- queue-class
-  "Returns the class of what a WebSocket is to its messages."
-  ^Class [socket]
-  (.getSuperclass (class socket)))
-
-(defn- call [socket method & arguments]
-  (let [methods (mapcat #(.getDeclaredMethods ^Class %) [(class socket) (queue-class socket)])
-        ^Method found (first (filter #(= [method (count arguments)] [(.getName ^Method %) (.getParameterCount ^Method %)]) methods))]
-    (.setAccessible found true)
-    (.invoke found socket (to-array arguments))))
+  (hidden/value ch "webSocket"))
 
 (defn- message
   "A message with this number comes to be run on the pool. Returns what the engine is told."
   [socket number kind text]
-  (call socket "accept" nil (unchecked-int (bit-or (bit-shift-left (long number) Application/MESSAGE_NUMBER_SHIFT) (long kind))) (int 0) text
+  (hidden/call socket "accept" nil (unchecked-int (bit-or (bit-shift-left (long number) Application/MESSAGE_NUMBER_SHIFT) (long kind))) (int 0) text
         (int (count text))))
 
 (defn- text [socket number] (message socket number Application/MESSAGE_TEXT (str number)))
@@ -57,8 +45,7 @@
 (defn- registered
   "Returns how many WebSockets the application of the channel knows."
   [ch]
-  (let [field (fn [object name] (.get ^Field (doto (.getDeclaredField (class object) name) (.setAccessible true)) object))]
-    (count (field (field ch "application") "webSockets"))))
+  (count (hidden/value ch "application" "webSockets")))
 
 (deftest late-messages
   (testing "are waited for"
@@ -74,7 +61,7 @@
   (testing "whatever number they have: it is counted in 24 bits"
     (with-listener UpgradeOptions/DEFAULT
       (fn [_ socket events]
-        (.setInt ^Field (doto (.getDeclaredField (queue-class socket) "nextNumber") (.setAccessible true)) socket 0xfffffe)
+        (hidden/replace! socket "nextNumber" (int 0xfffffe))
         (doseq [number [1 0 0xffffff 0xfffffe]] (text socket number))
         (is (= ["16777214" "16777215" "0" "1"] (repeatedly 4 #(ws/next-event events))))))))
 
@@ -115,7 +102,7 @@
     (with-listener UpgradeOptions/DEFAULT
       (fn [ch socket events]
         (text socket 1)
-        (call socket "closed" (int Application/CLOSED_CLIENT) (int 1000) "" (int 2))
+        (hidden/call socket "closed" (int Application/CLOSED_CLIENT) (int 1000) "" (int 2))
         (is (= :normal (ws/next-event events)))
         (is (= 1 (registered ch)))
         (text socket 0)
@@ -125,7 +112,7 @@
     (with-listener (.orderedClose UpgradeOptions/DEFAULT)
       (fn [ch socket events]
         (text socket 1)
-        (call socket "closed" (int Application/CLOSED_CLIENT) (int 1000) "" (int 2))
+        (hidden/call socket "closed" (int Application/CLOSED_CLIENT) (int 1000) "" (int 2))
         (is (ws/no-event? events))
         (text socket 0)
         (is (= ["0" "1" :normal] (repeatedly 3 #(ws/next-event events))))
@@ -133,7 +120,7 @@
   (testing "also where that is a violation, whose connection a send found broken"
     (with-listener (.orderedClose UpgradeOptions/DEFAULT)
       (fn [ch socket events]
-        (call socket "closed" (int Application/CLOSED_VIOLATION) (int 1002) "" (int 1))
+        (hidden/call socket "closed" (int Application/CLOSED_VIOLATION) (int 1002) "" (int 1))
         (is (ws/no-event? events))
         (message socket 0 Application/MESSAGE_BROKEN "")
         (is (= :protocol-error (ws/next-event events)))
@@ -150,7 +137,7 @@
                         {:dispatch :pool :error-logger (fn [message exception] (ws/note log [message (class exception)]))}]
         (ws/with-socket [connection port]
           (let [socket (web-socket (ws/next-event channels))]
-            (call socket "accept" nil (int Application/MESSAGE_TEXT) (int 0) (OutOfMemoryError.) (int 100))
+            (hidden/call socket "accept" nil (int Application/MESSAGE_TEXT) (int 0) (OutOfMemoryError.) (int 100))
             (is (= [1011 "Message lost"] (ws/read-close connection)))
             (is (= ["handle websocket frame text of 100 bytes" OutOfMemoryError] (ws/next-event log)))
             (is (= :server-close (ws/next-event events)))))))))

@@ -110,9 +110,11 @@ public final class AsyncChannel extends BackpressuredChannel {
         return claimed;
     }
 
-    /** Gives the right to answer back after the engine refused the answer. */
+    /** Gives the right to answer back after the engine refused the answer. The client may have left meanwhile, and nobody listened. */
     void unclaim(int claimed) {
-        STATE.compareAndSet(this, claimed, OPEN);
+        if (STATE.compareAndSet(this, claimed, OPEN) && hasCloseHandler()) {
+            watch();
+        }
     }
 
     /** Returns true unless an answer can still be given. */
