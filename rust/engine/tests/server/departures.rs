@@ -8,10 +8,10 @@ use crate::support::application::head;
 use crate::support::client::{Client, Ending, frame};
 use crate::support::{Fixture, eventually, timeouts};
 
-/// Behind a request in progress so much is read, and at most one read of 128 KiB beyond it.
-const READ_AHEAD: u64 = 64 * 1024;
-/// More than that, and less than the sockets hold.
-const SURPLUS: usize = 200_000;
+/// Behind a request in progress so much is read.
+const READ_AHEAD: usize = 64 * 1024;
+/// Less than the sockets hold.
+const UNREAD: usize = 50_000;
 
 /// As a client does that is killed, or has unread data: with a RST.
 fn reset(client: Client) {
@@ -23,14 +23,16 @@ fn reset(client: Client) {
 fn waiting(fixture: &Fixture, count: usize) -> Vec<Client> {
     let bytes_in = || fixture.server.stats()[Counter::BytesIn as usize];
     let before = bytes_in();
-    let clients = (0..count).map(|_| {
-        let mut client = fixture.connect();
-        client.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
-        client.send("x".repeat(SURPLUS));
-        client
-    });
-    let clients: Vec<Client> = clients.collect();
-    eventually("full input", || bytes_in() - before >= READ_AHEAD * count as u64);
+    let head = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut clients: Vec<Client> = (0..count).map(|_| fixture.connect()).collect();
+    for client in &mut clients {
+        client.send(head);
+        client.send("x".repeat(READ_AHEAD));
+    }
+    eventually("full input", || bytes_in() - before >= ((head.len() + READ_AHEAD) * count) as u64);
+    for client in &mut clients {
+        client.send("x".repeat(UNREAD));
+    }
     fixture.app.held(count);
     clients
 }
@@ -137,7 +139,7 @@ fn a_reset_behind_frames_held_back_ends_the_websocket() {
     let mut client = fixture.open_websocket("/ws");
     client.send_frame(0x81, b"hold");
     fixture.app.wait("the message", |log| log.messages.len() == 1);
-    for _ in 0..SURPLUS / 1000 {
+    for _ in 0..UNREAD / 1000 {
         client.send(frame(0x82, &[0; 1000]));
     }
     reset(client);
