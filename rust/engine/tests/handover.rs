@@ -233,6 +233,20 @@ fn what_is_pipelined_behind_a_call_that_goes_on_outlasts_the_time_between_reques
 }
 
 #[test]
+fn what_is_pipelined_behind_a_call_that_goes_on_is_answered_although_the_server_stops() {
+    let (fixture, _turn) = fixture();
+    let mut client = fixture.connect();
+    client.send(requests(&["/file-block/1", "/next"]));
+    fixture.app.held(1);
+    rescued(&fixture, 1);
+    assert_eq!(client.response().body.len(), 1 << 20);
+    fixture.server.drain();
+    fixture.app.release(1);
+    assert_eq!(client.response().text(), "/next");
+    assert_eq!(client.ending(), Ending::Closed);
+}
+
+#[test]
 fn a_file_goes_out_after_its_call() {
     let (fixture, _turn) = fixture_of(Dispatch::InPlace, PATIENCE);
     let mut client = fixture.connect();

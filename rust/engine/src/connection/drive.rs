@@ -87,9 +87,12 @@ impl State {
         has_room && !self.flags.read_closed
     }
 
-    /// Whether something has come between two requests that the task has not read yet: the machine may have slept meanwhile.
+    /// Whether something has come between two requests that has not been looked at: the machine may have slept meanwhile, or a call that
+    /// goes on has it.
     pub(super) fn has_arrived(&self) -> bool {
-        !self.flags.lingering && !self.http.is_closed() && self.transport.as_ref().is_some_and(Transport::has_input)
+        let waits = self.flags.unread_input || self.flags.input_held_by.is_some();
+        let has_more = || waits || self.transport.as_ref().is_some_and(Transport::has_input);
+        !self.flags.lingering && !self.http.is_closed() && has_more()
     }
 
     /// Whether the exchange is over once the client has closed its side.
