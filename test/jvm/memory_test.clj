@@ -56,10 +56,14 @@
           (recur (- left length) (if (Arrays/equals ^bytes bytes ^bytes back) wrong (conj wrong length))))
         wrong))))
 
+(def ^:private slow-start-millis
+  "A server may take so long to start in a JVM that collects garbage all the time, on a machine with much else to do."
+  120000)
+
 (defn- echo-all
   "Has as much echoed by both protocols at once."
   [jvm ^long total]
-  (let [port (child/evaluate jvm '(start {:max-ws 2000000}))
+  (let [port (child/evaluate jvm '(start {:max-ws 2000000}) :millis slow-start-millis)
         over-http (future (raw/with-connection [connection port] (echo post connection total)))
         over-sockets (future (ws/with-socket [socket port :target "/socket"] (echo message socket total)))]
     (is (= [[] []] [@over-http @over-sockets]))))
@@ -75,7 +79,7 @@
   "Has clients read their answers, more than sockets hold, when garbage has been collected a few times. Returns the seeds of those
   that came wrong."
   [jvm]
-  (let [port (child/evaluate jvm (list 'do seeded-handler '(start seeded {})))
+  (let [port (child/evaluate jvm (list 'do seeded-handler '(start seeded {})) :millis slow-start-millis)
         answers 16
         connections (vec (repeatedly (child/counts 4 20) #(raw/connect port :receive-buffer 65536)))
         seeds (fn [client] (range (* (long client) answers) (* (inc (long client)) answers)))]

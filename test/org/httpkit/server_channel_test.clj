@@ -59,15 +59,15 @@
 
 (deftest answers-that-cannot-stream
   (doseq [[method status] [["HEAD" 200] ["GET" 204] ["GET" 304] ["GET" 205]]]
-    (let [results (atom nil)
+    (let [results (promise)
           [[status-line] body] (head-and-body (exchange (fn [ch]
-                                                          (reset! results [(server/send! ch {:status status :body "x"} false)
-                                                                           (server/open? ch)
-                                                                           (server/send! ch "y")]))
+                                                          (deliver results [(server/send! ch {:status status :body "x"} false)
+                                                                            (server/open? ch)
+                                                                            (server/send! ch "y")]))
                                                         :method method))]
       (is (string/includes? status-line (str status)))
       (is (= "" body))
-      (is (= [true false false] @results)))))
+      (is (= [true false false] (raw/await-value results))))))
 
 (deftest later-sends
   (is (= "3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n4\r\nfour\r\n0\r\n\r\n"

@@ -37,6 +37,8 @@
         (is (= "fine" (:body (raw/fetch port "GET" "/")))))
       (is (= {"POST /fail" rounds} (frequencies (map first @log))))
       (is (every? #(instance? Throwable (second %)) @log))
+      ;; An event comes after its answer.
+      (is (raw/await-true #(= (* 3 (long rounds)) (count @events))))
       (is (= {"httpkit.server.status.500" rounds "httpkit.server.status.processed.200" (* 2 rounds)}
              (frequencies @events))))))
 
