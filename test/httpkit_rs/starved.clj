@@ -32,15 +32,22 @@
       (let [^Semaphore this this]
         (while (not (.tryAcquire this 1 TimeUnit/SECONDS)))))))
 
+(defn guarded-pool
+  "Returns a pool of two threads. `(guard task)` is called before it takes a task, and may throw; `(left)` returns tasks that a
+  stop is to find beside those that wait."
+  ^ThreadPoolExecutor [guard left ^LinkedBlockingQueue queue]
+  (let [threads (ThreadPoolExecutor. 2 2 1 TimeUnit/SECONDS (LinkedBlockingQueue.))]
+    (proxy [ThreadPoolExecutor] [2 2 1 TimeUnit/SECONDS queue]
+      (execute [task] (guard task) (.execute threads task))
+      (shutdown [] (.shutdown threads))
+      (shutdownNow [] (concat (.shutdownNow threads) (left)))
+      (isShutdown [] (.isShutdown threads))
+      (awaitTermination [time unit] (.awaitTermination threads time unit)))))
+
 (defn pool
   "Returns a pool that starves who gives it a task."
   ^ThreadPoolExecutor [times]
-  (let [threads (ThreadPoolExecutor. 2 2 1 TimeUnit/SECONDS (LinkedBlockingQueue.))
-        queue (proxy [LinkedBlockingQueue] []
-                (add [_] (starve times) true))]
-    (proxy [ThreadPoolExecutor] [2 2 1 TimeUnit/SECONDS queue]
-      (execute [task] (starve times) (.execute threads task))
-      (shutdown [] (.shutdown threads))
-      (shutdownNow [] (.shutdownNow threads))
-      (isShutdown [] (.isShutdown threads))
-      (awaitTermination [time unit] (.awaitTermination threads time unit)))))
+  (guarded-pool (fn [_] (starve times))
+                (constantly nil)
+                (proxy [LinkedBlockingQueue] []
+                  (add [_] (starve times) true))))

@@ -3,10 +3,11 @@
   later must not be run again."
   (:require [clojure.test :refer [deftest is]]
             [httpkit-rs.raw :as raw]
+            [httpkit-rs.starved :as starved]
             [httpkit-rs.websocket :as ws]
             [org.httpkit.server :as server])
   (:import (java.io InputStream)
-           (java.util.concurrent Executors LinkedBlockingQueue ThreadPoolExecutor TimeUnit)))
+           (java.util.concurrent LinkedBlockingQueue ThreadPoolExecutor)))
 
 (set! *warn-on-reflection* true)
 (set! *unchecked-math* :warn-on-boxed)
@@ -14,18 +15,13 @@
 (defn- failing-pool
   "Returns a pool that takes so many tasks as it should. It throws at those behind them, which it adds to the collection in the atom."
   ^ThreadPoolExecutor [well kept]
-  (let [threads (Executors/newFixedThreadPool 2)
-        tasks (atom 0)]
-    (proxy [ThreadPoolExecutor] [2 2 1 TimeUnit/SECONDS (LinkedBlockingQueue.)]
-      (execute [^Runnable task]
-        (when (< (long well) (long (swap! tasks inc)))
-          (swap! kept conj task)
-          (throw (OutOfMemoryError. "unable to create native thread")))
-        (.execute threads task))
-      (shutdown [] (.shutdown threads))
-      (shutdownNow [] (.shutdownNow threads))
-      (isShutdown [] (.isShutdown threads))
-      (awaitTermination [time unit] (.awaitTermination threads time unit)))))
+  (let [tasks (atom 0)]
+    (starved/guarded-pool (fn [task]
+                            (when (< (long well) (long (swap! tasks inc)))
+                              (swap! kept conj task)
+                              (throw (OutOfMemoryError. "unable to create native thread"))))
+                          #(deref kept)
+                          (LinkedBlockingQueue.))))
 
 (defn- run-kept
   "Runs what the pool has kept. Returns how many tasks that were."
@@ -87,3 +83,15 @@
         (is (= total (alength ^bytes (:bytes (raw/read-response connection)))))))
     (is (pos? (long @run-again)))
     (is (= 1 @most-readers))))
+
+(deftest a-stop-runs-no-callback-again
+  (let [kept (atom [])
+        closes (ws/events)]
+    ;; The request. What was kept is among the tasks that the stop finds left over.
+    (raw/with-server [port #(server/as-channel % {:on-close (fn [_ status] (ws/note closes status))})
+                      {:worker-pool (failing-pool 1 kept) :dispatch :pool}]
+      (ws/with-socket [connection port]
+        (ws/send-close connection 1000 "")
+        (is (= :normal (ws/next-event closes)))))
+    (is (= 1 (count @kept)))
+    (is (ws/no-event? closes))))

@@ -103,13 +103,10 @@ public final class Dispatcher {
 
     private void execute(PoolTask task) {
         admit();
-        task.ask();
         try {
-            executor.execute(task);
+            task.submitTo(executor);
         } catch (Throwable failure) {
-            if (task.withdraw()) {
-                throw dismissed(failure);
-            }
+            throw dismissed(failure);
         }
     }
 

@@ -29,14 +29,11 @@ final class Overflow {
 
     /** Runs the task, as soon as there are a thread and memory. */
     void execute(ServerTask task) {
-        task.ask();
         try {
-            threads.execute(task);
+            task.submitTo(threads);
         } catch (OutOfMemoryError noThread) {
             // "unable to create native thread", or of the heap.
-            if (task.withdraw()) {
-                add(task);
-            }
+            add(task);
         }
     }
 
@@ -62,16 +59,13 @@ final class Overflow {
     /** Returns false if there is no thread for the first task still. */
     private boolean startFirst() {
         ServerTask task = take();
-        task.ask();
         try {
-            threads.execute(task);
+            task.submitTo(threads);
+            return true;
         } catch (Throwable noThread) {
-            if (task.withdraw()) {
-                putBack(task);
-                return false;
-            }
+            putBack(task);
+            return false;
         }
-        return true;
     }
 
     private synchronized boolean hasTask() {

@@ -2,6 +2,7 @@ package org.httpkit.server;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.util.concurrent.Executor;
 
 /**
  * A task that runs once each time it is given to a pool, or not at all.
@@ -32,12 +33,19 @@ abstract class PoolTask implements Runnable {
         };
     }
 
-    /** A pool is about to get it. */
-    final void ask() {
+    /** Gives it to the pool, and throws what that throws if it has not begun the task: then it will not. */
+    final void submitTo(Executor pool) {
         asked = true;
+        try {
+            pool.execute(this);
+        } catch (Throwable failure) {
+            if (withdraw()) {
+                throw failure;
+            }
+        }
     }
 
-    /** Returns true if no pool has begun it, nor will. */
+    /** Returns true if a pool has the task and has not begun it: now it will not. */
     final boolean withdraw() {
         return ASKED.compareAndSet(this, true, false);
     }

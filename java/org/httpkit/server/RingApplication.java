@@ -176,14 +176,11 @@ public final class RingApplication extends Application {
         ClassLoader before = thread.getContextClassLoader();
         // A thread that the pool starts for the task inherits the loader, and keeps it for every handler it will run.
         thread.setContextClassLoader(classLoader());
-        task.ask();
         try {
-            executor.execute(task);
+            task.submitTo(executor);
         } catch (Throwable rejection) {
             // Also an OutOfMemoryError: "unable to create native thread".
-            if (task.withdraw()) {
-                overflow.execute(task);
-            }
+            overflow.execute(task);
         } finally {
             thread.setContextClassLoader(before);
         }
@@ -216,7 +213,8 @@ public final class RingApplication extends Application {
     /** Runs those of the tasks the pool was shut down with that are the server's own: an on-close is owed to whoever has set it. */
     void executeLeftOver(List<Runnable> tasks) {
         for (Runnable task : tasks) {
-            if (task instanceof ServerTask) {
+            // The pool may have thrown at it as well, and it was run elsewhere.
+            if (task instanceof ServerTask && ((ServerTask) task).withdraw()) {
                 overflow.execute((ServerTask) task);
             }
         }
