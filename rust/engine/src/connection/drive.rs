@@ -90,9 +90,10 @@ impl State {
     /// Whether something has come between two requests that has not been looked at: the machine may have slept meanwhile, or a call that
     /// goes on has it.
     pub(super) fn has_arrived(&self) -> bool {
-        let waits = self.flags.unread_input || self.flags.input_held_by.is_some();
-        let has_more = || waits || self.transport.as_ref().is_some_and(Transport::has_input);
-        !self.flags.lingering && !self.http.is_closed() && has_more()
+        if self.flags.lingering || self.http.is_closed() {
+            return false;
+        }
+        self.flags.unread_input || self.flags.input_held_by.is_some() || self.transport.as_ref().is_some_and(Transport::has_input)
     }
 
     /// Whether the exchange is over once the client has closed its side.
